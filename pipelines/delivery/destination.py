@@ -1,0 +1,85 @@
+"""What the engine asks of an API; each module of `pipelines.destinations` answers for one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from pipelines.delivery.messages import Call, Request
+from pipelines.delivery.upsert import Payload, Upsert, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """At most `requests` in any span of `seconds`."""
+
+    requests: int
+    seconds: float
+
+    def __str__(self) -> str:
+        unit = {1.0: "s", 60.0: "min", 3600.0: "h"}.get(self.seconds, f"{self.seconds:g}s")
+        return f"{self.requests}/{unit}"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What an account may do at once: request windows (none: no limit known or wanted) and requests in flight."""
+
+    windows: tuple[Window, ...] = ()
+    in_flight: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The read-back of a key: what stands there now, normalised as far as it can be compared; None: nothing."""
+
+    payload: Payload | None
+    remote_id: str | None = None
+
+
+class Destination(Protocol):
+    """One account of one API.
+
+    Payloads are compared and fingerprinted in the form that `normalise` gives them: what the API itself would make
+    of them, reduced to the fields that count (`send_when`).
+    """
+
+    account: str
+    batch_size: int
+    """Upserts that travel in one request at most."""
+    resend_is_safe: bool
+    """Whether sending an upsert again after a lost answer is noticed by nobody."""
+    transient: frozenset[int]
+    """Statuses after which the same request may succeed later."""
+
+    def normalise(self, payload: Payload) -> Payload:
+        """The payload as it is compared: normalised as the API does it, only the fields that count."""
+        ...
+
+    async def vet(self, upserts: Sequence[Upsert], call: Call) -> Mapping[str, str]:
+        """Check what only the API knows, before the first write: key -> why its upsert is invalid.
+
+        Called once per run, with all that is about to be sent, and never when there is nothing to send.
+        """
+        ...
+
+    async def send(self, batch: Sequence[Upsert], call: Call) -> Sequence[Verdict]:
+        """Deliver a batch: one verdict per upsert, in order."""
+        ...
+
+    async def read_back(self, upsert: Upsert, call: Call) -> Found | None:
+        """What stands at the upsert's key; None where it cannot be read."""
+        ...
+
+    async def remove(self, key: str, payload: Payload, call: Call) -> Verdict:
+        """Take the key's entry away (or out of use); `accepted` also where nothing stood there."""
+        ...
+
+    def check(self) -> Request:
+        """The cheapest read that proves address and credentials."""
+        ...
+
+    def describe(self, upsert: Upsert) -> str:
+        """The request that would deliver the upsert, for people: method and path."""
+        ...

@@ -1,0 +1,36 @@
+"""The fingerprint of a payload: what "unchanged" means, in 16 bytes."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import Any
+
+import orjson
+
+from pipelines.delivery.upsert import Payload
+
+VERSION = 1
+"""Stored beside every fingerprint; a new version is compared by payload, so that an upgrade resends nothing."""
+
+
+def canonical(payload: Payload) -> bytes:
+    """The payload as canonical JSON: sorted keys, no spaces, whole floats as integers (1.0 and 1 are one value)."""
+    return orjson.dumps(_plain(payload), option=orjson.OPT_SORT_KEYS)
+
+
+def fingerprint(normalised: Payload) -> str:
+    """The hash of a normalised payload, as 32 hexadecimal digits."""
+    return blake2b(canonical(normalised), digest_size=16).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float):
+        if value != value or value in (float("inf"), float("-inf")):
+            msg = f"{value} has no place in JSON"
+            raise ValueError(msg)
+        return int(value) if value.is_integer() and abs(value) < 2**53 else value
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value
