@@ -12,7 +12,8 @@ PipelinesError
  +- AccountUnavailable     try again later: unreachable, or failing again and again
  +- LedgerError            the ledger cannot be used: a newer schema, another holder
 
-What concerns one upsert only (rejected, unknown) is no exception but an `Outcome`: one bad row blocks nothing but itself.
+What concerns one upsert only (rejected, unknown) is no exception but an `Outcome`: one bad row blocks nothing but
+itself.
 All of them pickle, since Dagster may carry them from one process to another.
 """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from hashlib import blake2b
 from typing import Any
 
@@ -25,7 +26,7 @@ def fingerprint(normalised: Payload) -> str:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, float):
-        if value != value or value in (float("inf"), float("-inf")):
+        if not math.isfinite(value):
             msg = f"{value} has no place in JSON"
             raise ValueError(msg)
         return int(value) if value.is_integer() and abs(value) < 2**53 else value

@@ -1,0 +1,183 @@
+"""The ledger's tables and their version. They are documented here because people query them with SQL.
+
+All times are Unix seconds, payloads are JSON text, `rows` are JSON lists of row numbers in the partition's stored
+extract. `scope` is one account in one mode at one address: state of the sandbox never answers for the live account.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Connection,
+    Double,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    inspect,
+    select,
+)
+
+from pipelines.delivery.errors import LedgerError
+
+SCHEMA_VERSION = 1
+
+metadata = MetaData()
+_row_id = BigInteger().with_variant(Integer, "sqlite")
+
+meta = Table(
+    "pipelines_meta",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+    comment="schema_version, and the ledger's own id",
+)
+
+scopes = Table(
+    "scopes",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("account", Text, nullable=False),
+    Column("mode", Text, nullable=False),
+    Column("address", Text, nullable=False, comment="hash of the base URL"),
+    Column("sandbox", Text, nullable=False, comment="id of the sandbox, empty elsewhere"),
+    Column("since", Double, nullable=False),
+    Column("current", Boolean, nullable=False, comment="false: an address the account no longer has"),
+    UniqueConstraint("account", "mode", "address", "sandbox"),
+)
+
+state = Table(
+    "state",
+    metadata,
+    Column("scope", Integer, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("sync", Text, nullable=False, comment="a key belongs to one sync"),
+    Column("as_of", Text, nullable=False),
+    Column("payload", Text, nullable=False, comment="the last payload that the API accepted"),
+    Column("fingerprint", Text, nullable=False),
+    Column("fingerprint_version", Integer, nullable=False),
+    Column("remote_id", Text),
+    Column("partition", Text, nullable=False),
+    Column("accepted_at", Double, nullable=False),
+    Column("run", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("scope", Integer, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("sync", Text, nullable=False),
+    Column("as_of", Text, nullable=False),
+    Column("payload", Text, nullable=False),
+    Column("fingerprint", Text, nullable=False),
+    Column("partition", Text, nullable=False),
+    Column("rows", Text, nullable=False),
+    Column("run", Text, nullable=False),
+    Column("at", Double, nullable=False),
+    sqlite_with_rowid=False,
+    comment="committed before the request leaves, gone with its answer: what stands here may or may not have arrived",
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", _row_id, primary_key=True),
+    Column("scope", Integer, nullable=False),
+    Column("sync", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("partition", Text, nullable=False),
+    Column("as_of", Text, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("status", Integer, comment="HTTP status; empty where a read-back settled it"),
+    Column("old", Text, comment="the payload that stood there before, as far as the ledger knew"),
+    Column("new", Text, nullable=False),
+    Column("rows", Text, nullable=False),
+    Column("run", Text, nullable=False),
+    Column("config", Text, nullable=False, comment="hash of the sync's configuration"),
+    Column("at", Double, nullable=False),
+    Index("deliveries_by_key", "scope", "key"),
+    Index("deliveries_by_time", "at"),
+    comment="append-only: every accepted change",
+)
+
+open_outcomes = Table(
+    "open_outcomes",
+    metadata,
+    Column("scope", Integer, primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("sync", Text, nullable=False),
+    Column("partition", Text, nullable=False),
+    Column("as_of", Text, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("status", Integer),
+    Column("payload", Text, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("first_at", Double, nullable=False),
+    Column("last_at", Double, nullable=False),
+    Column("run", Text, nullable=False),
+    Index("open_outcomes_by_partition", "scope", "sync", "partition"),
+    comment="rejected, failed, unknown and not sent upserts; gone when the key is settled",
+)
+
+paces = Table(
+    "paces",
+    metadata,
+    Column("quota", Text, primary_key=True),
+    Column("state", Text, nullable=False, comment="JSON: the recent send times"),
+    Column(
+        "reserved",
+        Integer,
+        nullable=False,
+        comment="sends the holder may have made since `state` was written",
+    ),
+)
+
+waiters = Table(
+    "waiters",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("quota", Text, nullable=False),
+    Column("priority", Integer, nullable=False, comment="0 scheduled, 1 manual, 2 backfill"),
+    Column("since", Double, nullable=False),
+    Column("seen", Double, nullable=False, comment="sign of life; older than a few seconds: gone"),
+    comment="who wants to send for an account next",
+)
+
+
+def prepare(connection: Connection, ledger_id: str) -> str:
+    """Create what is missing and return the ledger's id.
+
+    Raises:
+        LedgerError: the tables were written by a newer version of the product.
+    """
+    if not inspect(connection).has_table(meta.name):
+        metadata.create_all(connection)
+        # Two processes may get here at once: the second finds the first one's rows.
+        known = _meta(connection)
+        if "schema_version" not in known:
+            connection.execute(
+                meta.insert(),
+                [
+                    {"name": "schema_version", "value": str(SCHEMA_VERSION)},
+                    {"name": "ledger_id", "value": ledger_id},
+                ],
+            )
+    known = _meta(connection)
+    version = int(known.get("schema_version", "0"))
+    if version != SCHEMA_VERSION:
+        raise LedgerError(
+            f"the ledger has schema version {version}, this release of pipelines knows {SCHEMA_VERSION}",
+            do="Run the release that wrote it, or point PIPELINES_LEDGER_URL at another database.",
+        )
+    return known["ledger_id"]
+
+
+def _meta(connection: Connection) -> dict[str, str]:
+    return {row.name: row.value for row in connection.execute(select(meta.c.name, meta.c.value))}

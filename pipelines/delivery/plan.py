@@ -1,0 +1,118 @@
+"""The plan: upserts compared with what was last accepted. Pure; reads nothing, sends nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pipelines.delivery.fingerprint import fingerprint
+from pipelines.delivery.ledger import State
+from pipelines.delivery.upsert import Dropped, Outcome, Payload, Upsert
+
+Normalise = Callable[[Payload], Payload]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be sent, and why the rest is not. Every upsert stands in exactly one of the lists."""
+
+    create: list[Upsert] = field(default_factory=list)
+    update: list[Upsert] = field(default_factory=list)
+    unchanged: list[Upsert] = field(default_factory=list)
+    superseded: list[Upsert] = field(default_factory=list)
+    invalid: list[Dropped] = field(default_factory=list)
+
+    @property
+    def to_send(self) -> list[Upsert]:
+        """Creates and updates, oldest first, so that a board never shows a newer day before an older one."""
+        return sorted([*self.create, *self.update], key=lambda upsert: upsert.as_of)
+
+
+def make_plan(
+    upserts: Iterable[Upsert],
+    states: Mapping[str, State],
+    *,
+    sync: str,
+    normalise: Normalise,
+    newest: Mapping[str, str] | None = None,
+    resend_all: bool = False,
+) -> Plan:
+    """Compare upserts with the ledger's state of their keys.
+
+    Args:
+        upserts: Any number per key; of several the newest `as_of` is planned, the others are superseded.
+        states: What was last accepted, for all keys of the upserts that have anything.
+        sync: Whose upserts these are; a key that belongs to another sync is invalid here.
+        normalise: The destination's form for comparing payloads, used where a fingerprint has another version.
+        newest: Newest `as_of` per key among readings that are stored but not among `upserts`.
+        resend_all: Send what is unchanged too; what is older stays superseded.
+    """
+    plan = Plan()
+    for candidates in _by_key(upserts).values():
+        winner = _winner(candidates, plan)
+        if winner is None:
+            continue
+        state = states.get(winner.key)
+        stale = (newest or {}).get(winner.key, "") > winner.as_of
+        _place(plan, winner, state, sync=sync, stale=stale, normalise=normalise, resend_all=resend_all)
+    return plan
+
+
+def is_same(upsert: Upsert, state: State, normalise: Normalise) -> bool:
+    """Whether the API already holds what the upsert says."""
+    if not state.outdated:
+        return state.fingerprint == upsert.fingerprint
+    # The fingerprint is of another release: what counts is the payload, so that an upgrade resends nothing.
+    return state.payload is not None and fingerprint(normalise(state.payload)) == upsert.fingerprint
+
+
+def _place(
+    plan: Plan,
+    upsert: Upsert,
+    state: State | None,
+    *,
+    sync: str,
+    stale: bool,
+    normalise: Normalise,
+    resend_all: bool,
+) -> None:
+    if state is not None and state.sync != sync:
+        reason = f"the key belongs to the sync {state.sync}: two syncs may not write one key"
+        plan.invalid.append(Dropped(Outcome.INVALID, upsert.partition, upsert.rows, reason, upsert.key))
+    elif stale or (state is not None and state.as_of > upsert.as_of):
+        plan.superseded.append(upsert)
+    elif state is None:
+        plan.create.append(upsert)
+    elif not resend_all and is_same(upsert, state, normalise):
+        plan.unchanged.append(upsert)
+    else:
+        plan.update.append(upsert)
+
+
+def _by_key(upserts: Iterable[Upsert]) -> dict[str, list[Upsert]]:
+    groups: dict[str, list[Upsert]] = {}
+    for upsert in upserts:
+        groups.setdefault(upsert.key, []).append(upsert)
+    return groups
+
+
+def _winner(candidates: Sequence[Upsert], plan: Plan) -> Upsert | None:
+    if len(candidates) == 1:
+        return candidates[0]
+    latest = max(upsert.as_of for upsert in candidates)
+    at_latest = [upsert for upsert in candidates if upsert.as_of == latest]
+    if len({upsert.fingerprint for upsert in at_latest}) > 1:
+        reason = (
+            f"{len(at_latest)} upserts with this key and time ({latest}) differ: "
+            "does the key's template lack a column that tells them apart?"
+        )
+        plan.invalid.extend(
+            Dropped(Outcome.INVALID, upsert.partition, upsert.rows, reason, upsert.key) for upsert in at_latest
+        )
+        plan.superseded.extend(upsert for upsert in candidates if upsert.as_of != latest)
+        return None
+    winner, *same = at_latest
+    plan.superseded.extend(upsert for upsert in candidates if upsert is not winner and upsert not in same)
+    # The same thing said twice: one request answers for all of its rows.
+    plan.unchanged.extend(same)
+    return winner

@@ -1,0 +1,87 @@
+"""What a delivery did, counted in source rows per partition, and why."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from pipelines.delivery.upsert import Dropped, Outcome, Upsert
+
+_EXAMPLES = 3
+_LATENCY_SAMPLE = 10_000
+
+
+@dataclass(slots=True)
+class Reason:
+    """Why rows ended with an outcome: how many, and a few keys to look at."""
+
+    rows: int = 0
+    keys: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Traffic:
+    """What went over the wire. `waited_s`: how long requests waited for the API's limit; `seconds`: answer times."""
+
+    requests: int = 0
+    retries: int = 0
+    waited_s: float = 0.0
+    sent_bytes: int = 0
+    seconds: list[float] = field(default_factory=list)
+    by_partition: Counter[str] = field(default_factory=Counter)
+
+    def note(self, partition: str | None, sent_bytes: int, seconds: float | None) -> None:
+        """Count one request; `partition` where it served only one, `seconds` None where no answer came."""
+        self.requests += 1
+        if partition is not None:
+            self.by_partition[partition] += 1
+        self.sent_bytes += sent_bytes
+        if seconds is not None and len(self.seconds) < _LATENCY_SAMPLE:
+            self.seconds.append(seconds)
+
+    def percentile(self, percent: int) -> float | None:
+        """The answer time that so many percent of requests stayed within, in seconds."""
+        if not self.seconds:
+            return None
+        ordered = sorted(self.seconds)
+        return ordered[min(len(ordered) - 1, round(percent / 100 * (len(ordered) - 1)))]
+
+
+@dataclass(slots=True)
+class Report:
+    """The account of a delivery: `counts[partition][outcome]` in source rows, the reasons, the traffic."""
+
+    counts: defaultdict[str, Counter[Outcome]] = field(default_factory=lambda: defaultdict(Counter))
+    reasons: defaultdict[str, defaultdict[tuple[Outcome, str], Reason]] = field(
+        default_factory=lambda: defaultdict(lambda: defaultdict(Reason))
+    )
+    traffic: Traffic = field(default_factory=Traffic)
+    stopped: str = ""
+    notes: list[str] = field(default_factory=list)
+
+    def count(self, upsert: Upsert, outcome: Outcome, reason: str = "") -> None:
+        """Account for an upsert's rows."""
+        self._add(upsert.partition, outcome, len(upsert.rows), reason, upsert.key)
+
+    def drop(self, dropped: Iterable[Dropped]) -> None:
+        """Account for rows that never became an upsert."""
+        for record in dropped:
+            self._add(record.partition, record.outcome, len(record.rows), record.reason, record.key)
+
+    def total(self, outcome: Outcome) -> int:
+        """Rows with this outcome, over all partitions."""
+        return sum(counter[outcome] for counter in self.counts.values())
+
+    def _add(self, partition: str, outcome: Outcome, rows: int, reason: str, key: str | None) -> None:
+        self.counts[partition][outcome] += rows
+        if reason:
+            entry = self.reasons[partition][outcome, reason]
+            entry.rows += rows
+            if key is not None and len(entry.keys) < _EXAMPLES:
+                entry.keys.append(key)
+
+
+def conservation_gap(counts: Counter[Outcome], extracted: int) -> int:
+    """Rows that are not accounted for: 0 wherever the product keeps its first promise."""
+    return extracted - sum(counts.values())
