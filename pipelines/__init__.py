@@ -1,0 +1,33 @@
+"""Dagster assets that keep boards, statuses and HR planning equal to KPI and area tables.
+
+The names exported here are the components that `defs.yaml` files use: `type: pipelines.KpiTable`. They are imported
+when they are asked for, so that the command line starts without Dagster.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pipelines.components.kpi_table import KpiTable
+    from pipelines.components.stativate import StativateSync
+    from pipelines.components.valuestreamer import ValueStreamerSync
+
+_MODULES = {
+    "KpiTable": "pipelines.components.kpi_table",
+    "StativateSync": "pipelines.components.stativate",
+    "ValueStreamerSync": "pipelines.components.valuestreamer",
+}
+
+__all__ = ["KpiTable", "StativateSync", "ValueStreamerSync"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return getattr(import_module(_MODULES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_MODULES})

@@ -32,7 +32,7 @@ _MAYBE_LANDED = frozenset({500, 502, 504})
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class AccountRules:
     """What the caller has to know of an account. `when_refused` tells what to do if nothing listens there."""
 
     name: str
@@ -57,7 +57,7 @@ class Caller:
 
     def __init__(
         self,
-        account: Account,
+        account: AccountRules,
         port: Port,
         pace: Pace,
         traffic: Traffic,

@@ -116,6 +116,9 @@ class Ledger:
         try:
             with self.engine.begin() as connection:
                 self.id = schema.prepare(connection, uuid.uuid4().hex)
+        except LedgerError:
+            self.engine.dispose()
+            raise
         except SQLAlchemyError as error:
             self.engine.dispose()
             raise LedgerError(

@@ -1,0 +1,1 @@
+"""What the subcommands of `pipelines` do, one module each."""

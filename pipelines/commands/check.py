@@ -1,0 +1,104 @@
+"""`pipelines check`: is the deployment fit to run? Names, source columns, templates, accounts; one line each."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from rich.console import Console
+
+import pipelines
+from pipelines.delivery.errors import PipelinesError
+from pipelines.delivery.messages import Answer, Lost, NotSent
+from pipelines.destinations.accounts import read_account
+from pipelines.destinations.base import SyncSpec
+from pipelines.home import Home
+
+_PATIENCE_S = 10.0
+
+
+def run_check(folder: Path | None) -> int:
+    """Check everything; returns 0 if all is well."""
+    import dagster as dg
+
+    from pipelines.components.deployment import check_names, load_deployment, syncs_in, tables_in
+    from pipelines.tables.inspect import columns_of
+
+    console = Console(highlight=False, soft_wrap=True)
+    tree = dg.ComponentTree.for_project(folder or Path(pipelines.__file__).parent)
+    tables, syncs = tables_in(tree), syncs_in(tree)
+    base = tree.defs_module_path.parent
+    columns: dict[str, list[str]] = {}
+    ok = _line(
+        console, "deployment", lambda: _said(check_names(tables, syncs), f"{len(tables)} tables, {len(syncs)} syncs")
+    )
+    ok &= _line(console, "definitions", lambda: _said(load_deployment(base), "load"))
+    for table in tables:
+
+        def look(table=table) -> str:
+            columns[table.name] = columns_of(table, base=base, environ=os.environ)
+            return f"{table.source}: {len(columns[table.name])} columns"
+
+        ok &= _line(console, f"table {table.name}", look)
+    for sync in syncs:
+        if sync.table in columns:
+            ok &= _line(
+                console,
+                f"sync {sync.name}",
+                lambda sync=sync: _said(sync.check(columns[sync.table]), f"mode {sync.mode}"),
+            )
+    for name, sync in _accounts(syncs):
+        ok &= _line(console, f"account {name}", lambda sync=sync: asyncio.run(_reach(sync)))
+    return 0 if ok else 1
+
+
+def _said(_: object, words: str) -> str:
+    return words
+
+
+def _line(console: Console, what: str, look: Callable[[], str]) -> bool:
+    try:
+        said = look()
+    except PipelinesError as error:
+        console.print(f"[red]✗[/red] {what}: {error}")
+        return False
+    console.print(f"[green]✓[/green] {what}: {said}")
+    return True
+
+
+def _accounts(syncs: list[SyncSpec]) -> Iterator[tuple[str, SyncSpec]]:
+    """Each account once per mode in which it is used; a dry sync needs none."""
+    seen = set()
+    for sync in syncs:
+        if sync.mode != "dry" and (sync.account, sync.mode) not in seen:
+            seen.add((sync.account, sync.mode))
+            yield f"{sync.account} ({sync.mode})", sync
+
+
+async def _reach(sync: SyncSpec) -> str:
+    """The account's cheapest read call."""
+    from pipelines.delivery.http import HttpPort
+
+    account = read_account(sync.account, sync.settings, sync.mode, home=Home.of())
+    request = sync.connect(account).check()
+    started = time.monotonic()
+    async with HttpPort(
+        base_url=account.url,
+        headers=account.headers,
+        secrets=account.secrets,
+        timeout_s=min(account.timeout_s, _PATIENCE_S),
+        max_connections=1,
+    ) as port:
+        exchange = await port.send(request)
+    match exchange:
+        case Answer(status=status) if exchange.ok:
+            return f"{account.url} answered {status} in {time.monotonic() - started:.2f} s"
+        case Answer(status=status):
+            what = f"{account.url}{request.path} answered {status} {account.redact(exchange.text(200))}".rstrip()
+            raise PipelinesError(what, do=f"Check the settings {account.name.upper()}_...")
+        case NotSent(reason) | Lost(reason):
+            start = "Start the sandbox with `pipelines sandbox`." if sync.mode == "sandbox" else "Check the address."
+            raise PipelinesError(f"{account.url} cannot be reached: {reason}", do=start)

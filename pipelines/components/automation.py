@@ -1,0 +1,146 @@
+"""Schedules per table, and the sensors that let the syncs follow their table: one run per sync, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from pipelines.components.partitions import trailing_range
+from pipelines.components.sync_assets import MODE_TAG, PRIORITY_TAG
+from pipelines.components.sync_run import upserts_of
+from pipelines.destinations.base import SyncSpec
+from pipelines.tables.grains import SNAPSHOT, Calendar
+from pipelines.tables.names import quarantine_of, valid_of
+from pipelines.tables.spec import AnyTable, TableSpec
+
+if TYPE_CHECKING:
+    # What `define_asset_job` returns; it has no public name in 1.13.27.
+    from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
+_START_TAG = "dagster/asset_partition_range_start"
+_END_TAG = "dagster/asset_partition_range_end"
+_TABLE_TAG = "pipelines/table"
+_SCHEDULED = {PRIORITY_TAG: "scheduled"}
+
+
+def table_job(table: AnyTable) -> UnresolvedAssetJobDefinition:
+    """The job that extracts a table; its syncs follow in runs of their own."""
+    return dg.define_asset_job(
+        f"{table.name}_extract",
+        selection=dg.AssetSelection.assets(table.name, valid_of(table.name), quarantine_of(table.name)),
+        tags={_TABLE_TAG: table.name},
+        description=f"Extracts `{table.name}`; when it ends, every sync of the table delivers the same partitions.",
+    )
+
+
+def sync_job(sync: SyncSpec) -> UnresolvedAssetJobDefinition:
+    """The job that delivers a sync."""
+    return dg.define_asset_job(
+        f"{sync.name}_deliver",
+        selection=dg.AssetSelection.assets(upserts_of(sync.name), sync.name),
+        tags={MODE_TAG: sync.mode},
+        description=f"mode: {sync.mode} — delivers `{sync.name}` from the stored rows of `{sync.table}`.",
+    )
+
+
+def table_schedule(table: AnyTable, job: UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition | None:
+    """The table's schedule: one run over the last `lookback` closed partitions. Off until somebody switches it on."""
+    if table.schedule is None:
+        return None
+    lookback = table.schedule.lookback
+    hour, minute = table.schedule.at.split(":")
+
+    @dg.schedule(
+        name=f"{table.name}_schedule",
+        job=job,
+        cron_schedule=f"{int(minute)} {int(hour)} {_days(table)}",
+        execution_timezone=table.timezone,
+        default_status=dg.DefaultScheduleStatus.STOPPED,
+        description=f"Extracts the last {lookback} closed partition(s) of `{table.name}` and delivers what changed.",
+    )
+    def _tick(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        moment = context.scheduled_execution_time
+        if not isinstance(table, TableSpec) or table.grain == SNAPSHOT:
+            return dg.RunRequest(run_key=moment.isoformat(), tags=_SCHEDULED)
+        span = trailing_range(table, lookback, moment)
+        if span is None:
+            return dg.SkipReason(f"no partition of {table.name} has ended yet")
+        return dg.RunRequest(
+            run_key=moment.isoformat(), tags={**_SCHEDULED, _START_TAG: span.start, _END_TAG: span.end}
+        )
+
+    return _tick
+
+
+def syncs_after_tables(
+    tables: Mapping[str, tuple[AnyTable, UnresolvedAssetJobDefinition]],
+    syncs: Mapping[str, Sequence[UnresolvedAssetJobDefinition]],
+) -> list[dg.SensorDefinition]:
+    """Two sensors for all tables: a run of a table's job ended, well or partly; its good partitions go on."""
+    if not any(syncs.values()):
+        return []
+    return [
+        _sensor(status, name, tables, syncs)
+        for status, name in (
+            (dg.DagsterRunStatus.SUCCESS, "deliver_after_extract"),
+            (dg.DagsterRunStatus.FAILURE, "deliver_after_partly_failed_extract"),
+        )
+    ]
+
+
+def _sensor(
+    status: dg.DagsterRunStatus,
+    name: str,
+    tables: Mapping[str, tuple[AnyTable, UnresolvedAssetJobDefinition]],
+    syncs: Mapping[str, Sequence[UnresolvedAssetJobDefinition]],
+) -> dg.SensorDefinition:
+    @dg.run_status_sensor(
+        name=name,
+        run_status=status,
+        monitored_jobs=[job for _, job in tables.values()],
+        request_jobs=[job for jobs in syncs.values() for job in jobs],
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        minimum_interval_seconds=10,
+        description="Starts one run per sync over the partitions that a table's job has extracted.",
+    )
+    def _follow(context: dg.RunStatusSensorContext) -> Iterator[dg.RunRequest]:
+        run = context.dagster_run
+        table, _ = tables[run.tags[_TABLE_TAG]]
+        priority = {PRIORITY_TAG: run.tags[PRIORITY_TAG]} if PRIORITY_TAG in run.tags else {}
+        for tags in _spans(table, _extracted(context.instance, run, table)):
+            for job in syncs.get(table.name, ()):
+                key = "/".join([run.run_id, job.name, tags.get(_START_TAG, "")])
+                yield dg.RunRequest(run_key=key, job_name=job.name, tags={**priority, **tags})
+
+    return _follow
+
+
+def _extracted(instance: dg.DagsterInstance, run: dg.DagsterRun, table: AnyTable) -> set[str]:
+    records = instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION).records
+    events = [record.event_log_entry.get_dagster_event() for record in records]
+    valid = dg.AssetKey(valid_of(table.name))
+    return {event.partition or SNAPSHOT for event in events if event.asset_key == valid}
+
+
+def _spans(table: AnyTable, extracted: set[str]) -> list[dict[str, str]]:
+    """The partitions as range tags, one per stretch without a gap; no tags for a snapshot."""
+    if extracted <= {SNAPSHOT}:
+        return [{}] if extracted else []
+    spans: list[dict[str, str]] = []
+    previous = ""
+    for partition in Calendar.of(table).keys(min(extracted), max(extracted)):
+        if partition in extracted:
+            if previous in extracted:
+                spans[-1][_END_TAG] = partition
+            else:
+                spans.append({_START_TAG: partition, _END_TAG: partition})
+        previous = partition
+    return spans
+
+
+def _days(table: AnyTable) -> str:
+    """Cron's day fields: every day, Mondays, or the 1st."""
+    grain = getattr(table, "grain", "snapshot")
+    return {"weekly": "* * 1", "monthly": "1 * *"}.get(grain, "* * *")

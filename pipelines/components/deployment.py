@@ -1,0 +1,88 @@
+"""A deployment: tables and syncs, their assets, jobs, schedules and sensors, and how runs are executed.
+
+A deployment is a folder with `defs/`, read by `load_deployment`, or the same objects written in Python, given to
+`build_deployment`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import dagster as dg
+
+from pipelines.components.automation import sync_job, syncs_after_tables, table_job, table_schedule
+from pipelines.components.policy import SYNC_CHUNK, TABLE_CHUNK
+from pipelines.components.sync import SyncComponent, table_of
+from pipelines.components.sync_assets import sync_assets
+from pipelines.components.table import TableComponent
+from pipelines.components.table_assets import table_assets
+from pipelines.delivery.errors import ConfigurationError
+from pipelines.destinations.base import SyncSpec
+from pipelines.tables.spec import AnyTable
+
+
+def load_deployment(folder: Path) -> dg.Definitions:
+    """Everything below `folder/defs`. `folder` lies in a project whose pyproject.toml has [tool.dg.project].
+
+    Raises:
+        ConfigurationError: names in the deployment do not fit together.
+    """
+    tree = dg.ComponentTree.for_project(folder)
+    tables, syncs = tables_in(tree), syncs_in(tree)
+    check_names(tables, syncs)
+    return _automated(tree.build_defs(), tables, syncs)
+
+
+def build_deployment(tables: Sequence[AnyTable], syncs: Sequence[SyncSpec] = (), *, folder: Path) -> dg.Definitions:
+    """The same from Python objects; `folder` is what `files` are relative to.
+
+    Raises:
+        ConfigurationError: names in the deployment do not fit together.
+    """
+    check_names(tables, syncs)
+    assets = [asset for table in tables for asset in table_assets(table, folder, chunk=TABLE_CHUNK)]
+    assets += [sync_assets(sync, table_of(sync, tables), chunk=SYNC_CHUNK) for sync in syncs]
+    return _automated(dg.Definitions(assets=assets), tables, syncs)
+
+
+def tables_in(tree: dg.ComponentTree) -> list[AnyTable]:
+    """The tables of a deployment."""
+    return [one for one in tree.get_all_components(TableComponent) if isinstance(one, AnyTable)]
+
+
+def syncs_in(tree: dg.ComponentTree) -> list[SyncSpec]:
+    """The syncs of a deployment."""
+    return [component for component in tree.get_all_components(SyncComponent) if isinstance(component, SyncSpec)]
+
+
+def check_names(tables: Sequence[AnyTable], syncs: Sequence[SyncSpec]) -> None:
+    """Every asset has one name, and every sync a table.
+
+    Raises:
+        ConfigurationError: a name stands for two things, or for none.
+    """
+    names = [table.name for table in tables] + [sync.name for sync in syncs]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigurationError(
+                f"the name {name} is given to more than one table or sync",
+                do="Names are assets: give each its own.",
+                field="name",
+            )
+    for sync in syncs:
+        table_of(sync, tables)
+
+
+def _automated(assets: dg.Definitions, tables: Sequence[AnyTable], syncs: Sequence[SyncSpec]) -> dg.Definitions:
+    table_jobs = {table.name: (table, table_job(table)) for table in tables}
+    sync_jobs = {name: [sync_job(sync) for sync in syncs if sync.table == name] for name in table_jobs}
+    schedules = [table_schedule(table, job) for table, job in table_jobs.values()]
+    automation = dg.Definitions(
+        jobs=[*(job for _, job in table_jobs.values()), *(job for jobs in sync_jobs.values() for job in jobs)],
+        schedules=[schedule for schedule in schedules if schedule is not None],
+        sensors=syncs_after_tables(table_jobs, sync_jobs),
+        # A run is one op or few: a process for each would cost seconds.
+        executor=dg.in_process_executor,
+    )
+    return dg.Definitions.merge(assets, automation)

@@ -1,0 +1,109 @@
+"""What happened to each partition, told to Dagster: materializations, check results, failures.
+
+Where every partition went well the metadata is attached per partition and one result is returned per asset, which
+Dagster can store in batches. Where some failed, each good partition is reported by itself and the step then fails: the
+good days are green, the failed ones red, and a retry takes up those alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import dagster as dg
+
+from pipelines.components.failures import failed_partitions
+from pipelines.components.partition_checks import target_of
+from pipelines.tables.grains import SNAPSHOT
+
+Metadata = Mapping[str, Any]
+Event = dg.MaterializeResult | dg.AssetMaterialization | dg.AssetCheckResult | dg.AssetCheckEvaluation
+
+
+@dataclass(frozen=True, slots=True)
+class CheckOutcome:
+    """The verdict of a check on one partition."""
+
+    passed: bool
+    metadata: Metadata = field(default_factory=dict)
+    severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """What a run did: per asset and partition its metadata, per check and partition its verdict, and what failed."""
+
+    title: str
+    assets: Mapping[dg.AssetKey, Mapping[str, Metadata]]
+    checks: Mapping[dg.AssetCheckKey, Mapping[str, CheckOutcome]]
+    failed: Mapping[str, str] = field(default_factory=dict)
+    do: str = ""
+
+
+def tell(context: dg.AssetExecutionContext, story: Story) -> Iterator[Event]:
+    """Yield the events of a story, for the assets that were selected.
+
+    Raises:
+        Failure: some partitions failed; raised after everything else was told.
+    """
+    selected = context.selected_asset_keys
+    for key, partitions in story.assets.items():
+        if key in selected:
+            yield from _materializations(context, key, partitions, whole=not story.failed)
+    for check, outcomes in story.checks.items():
+        if check in context.selected_asset_check_keys:
+            yield from _evaluations(context, check, outcomes)
+    if story.failed:
+        raise failed_partitions(story.title, story.failed, story.do)
+
+
+def _materializations(
+    context: dg.AssetExecutionContext, key: dg.AssetKey, partitions: Mapping[str, Metadata], *, whole: bool
+) -> Iterator[Event]:
+    if list(partitions) == [SNAPSHOT]:
+        yield dg.MaterializeResult(asset_key=key, metadata=dict(partitions[SNAPSHOT]))
+        return
+    if whole:
+        for partition, metadata in partitions.items():
+            context.add_asset_metadata(metadata, asset_key=key, partition_key=partition)
+        yield dg.MaterializeResult(asset_key=key)
+        return
+    for partition, metadata in partitions.items():
+        yield dg.AssetMaterialization(asset_key=key, partition=partition, metadata=dict(metadata))
+
+
+def _evaluations(
+    context: dg.AssetExecutionContext, check: dg.AssetCheckKey, outcomes: Mapping[str, CheckOutcome]
+) -> Iterator[Event]:
+    if list(outcomes) == [SNAPSHOT]:
+        (outcome,) = outcomes.values()
+        yield dg.AssetCheckResult(
+            asset_key=check.asset_key,
+            check_name=check.name,
+            passed=outcome.passed,
+            severity=outcome.severity,
+            metadata=dict(outcome.metadata),
+        )
+        return
+    targets = _targets(context, check.asset_key, list(outcomes))
+    for partition, outcome in outcomes.items():
+        yield dg.AssetCheckEvaluation(
+            asset_key=check.asset_key,
+            check_name=check.name,
+            passed=outcome.passed,
+            severity=outcome.severity,
+            metadata={
+                name: dg.MetadataValue.json(v) if isinstance(v, dict | list) else v
+                for name, v in outcome.metadata.items()
+            },
+            partition=partition,
+            target_materialization_data=targets.get(partition),
+        )
+
+
+def _targets(context: dg.AssetExecutionContext, key: dg.AssetKey, partitions: Sequence[str]) -> dict[str, Any]:
+    records = context.instance.fetch_materializations(
+        dg.AssetRecordsFilter(asset_key=key, asset_partitions=partitions), limit=len(partitions)
+    ).records
+    return {str(record.partition_key): target_of(record) for record in records if record.run_id == context.run_id}

@@ -1,0 +1,197 @@
+"""A sync as Dagster assets: one op that yields `<sync>_upserts` and `<sync>`, with the delivery check per partition."""
+
+from collections.abc import Iterator, Mapping
+from enum import Enum
+from typing import Any
+
+import dagster as dg
+
+from pipelines.components.events import CheckOutcome, Event, Story, tell
+from pipelines.components.failures import failed
+from pipelines.components.partition_checks import partitioned_check
+from pipelines.components.partitions import partitions_in, partitions_of
+from pipelines.components.policy import OWNER
+from pipelines.components.reasons import reasons_table
+from pipelines.components.sync_run import Order, PartitionResult, SyncResult, SyncRunner, upserts_of
+from pipelines.delivery.errors import PipelinesError
+from pipelines.delivery.ledger import Priority
+from pipelines.delivery.upsert import Outcome
+from pipelines.destinations.base import SyncSpec
+from pipelines.home import Home
+from pipelines.tables.names import valid_of
+from pipelines.tables.spec import AnyTable
+
+PRIORITY_TAG = "pipelines/priority"
+MODE_TAG = "pipelines/mode"
+_BACKFILL_TAG = "dagster/backfill"
+
+
+class Resend(Enum):
+    """What a run sends."""
+
+    changed = "changed"
+    all = "all"
+
+
+class DeliverConfig(dg.Config):
+    """What a single run may ask for."""
+
+    resend: Resend = Resend.changed
+    """`all` also sends what the API already accepted; older values stay superseded all the same."""
+    dry_run: bool = False
+    """Plan and report, send nothing."""
+
+
+def sync_assets(sync: SyncSpec, table: AnyTable, *, chunk: int) -> dg.AssetsDefinition:
+    """The op of a sync. `chunk`: partitions per run of a backfill."""
+    partitions = partitions_of(table)
+    upserts, delivered = dg.AssetKey(upserts_of(sync.name)), dg.AssetKey(sync.name)
+    check = partitioned_check(
+        "delivery",
+        delivered,
+        partitions,
+        "Every extracted row is accounted for; nothing failed, is unknown or was left unsent.",
+    )
+    shared: dict[str, Any] = {
+        "partitions_def": partitions,
+        "group_name": sync.settings.api,
+        "skippable": True,
+        "owners": [OWNER],
+        "tags": {MODE_TAG: sync.mode},
+    }
+
+    @dg.multi_asset(
+        name=sync.name,
+        specs=[
+            dg.AssetSpec(
+                upserts,
+                deps=[dg.AssetKey(valid_of(sync.table))],
+                description=f"What `{sync.table}` says, as keyed upserts for account `{sync.account}`.",
+                kinds={"parquet"},
+                **shared,
+            ),
+            dg.AssetSpec(
+                delivered,
+                deps=[upserts],
+                description=f"**mode: {sync.mode}** — upserts delivered to account `{sync.account}`: only what changed, "
+                "never older over newer.",
+                metadata={"mode": sync.mode, "account": sync.account},
+                kinds={sync.settings.api.replace("_", "")},
+                **shared,
+            ),
+        ],
+        check_specs=[check],
+        can_subset=True,
+        backfill_policy=dg.BackfillPolicy.multi_run(chunk) if partitions else None,
+        pool=f"account_{sync.account}",
+        op_tags={MODE_TAG: sync.mode},
+    )
+    def _deliver(context: dg.AssetExecutionContext, config: DeliverConfig) -> Iterator[Event]:
+        order = Order(
+            run_id=context.run_id,
+            partitions=partitions_in(context),
+            priority=_priority(context.run_tags),
+            resend_all=config.resend is Resend.all,
+            dry=config.dry_run,
+        )
+        context.log.info(
+            "%s: mode %s, account %s, %d partition(s)", sync.name, sync.mode, sync.account, len(order.partitions)
+        )
+        try:
+            result = SyncRunner(sync, Home.of()).run(order)
+        except PipelinesError as error:
+            raise failed(error) from error
+        for note in result.report.notes:
+            context.log.info("%s: %s", sync.name, note)
+        if order.dry or sync.mode == "dry":
+            yield from _observations(delivered, sync, result)
+            return
+        yield from tell(context, _story(sync, result, upserts, delivered, check.key))
+
+    return _deliver
+
+
+def _priority(tags: Mapping[str, str]) -> Priority:
+    if tags.get(PRIORITY_TAG) == "scheduled":
+        return Priority.SCHEDULED
+    return Priority.BACKFILL if _BACKFILL_TAG in tags else Priority.MANUAL
+
+
+def _observations(key: dg.AssetKey, sync: SyncSpec, result: SyncResult) -> Iterator[Any]:
+    """A dry run leaves partitions as they are: nothing was delivered, so nothing turns green."""
+    for partition, account in result.results.items():
+        yield dg.AssetObservation(
+            key, partition=partition, metadata={"dry": True, **_metadata(sync, partition, account, result)}
+        )
+
+
+def _story(
+    sync: SyncSpec, result: SyncResult, upserts: dg.AssetKey, delivered: dg.AssetKey, check: dg.AssetCheckKey
+) -> Story:
+    red = {partition: why for partition, account in result.results.items() if (why := _why_red(sync, account, result))}
+    green = {partition: account for partition, account in result.results.items() if partition not in red}
+    return Story(
+        title=f"sync {sync.name} (mode {sync.mode}, account {sync.account})",
+        assets={
+            upserts: {partition: _rows(account) for partition, account in result.results.items()},
+            delivered: {partition: _metadata(sync, partition, account, result) for partition, account in green.items()},
+        },
+        checks={check: {p: _verdict(sync, p, account, result) for p, account in result.results.items()}},
+        failed={**result.missing, **red},
+        do=f"Retry the failed partitions when the cause is mended: only what was not delivered is sent. A retry delivers "
+        f"the stored rows; for fresh source data select {sync.table} as well.",
+    )
+
+
+def _why_red(sync: SyncSpec, account: PartitionResult, result: SyncResult) -> str:
+    """Why a partition may not be green; empty if it may."""
+    if account.gap:
+        return f"{account.gap} of {account.extracted} rows are not accounted for: this is a defect, please report it"
+    if account.undelivered:
+        counts = ", ".join(
+            f"{account.counts[outcome]} {outcome}"
+            for outcome in (Outcome.FAILED, Outcome.UNKNOWN, Outcome.NOT_SENT)
+            if account.counts[outcome]
+        )
+        return f"{counts}. {result.report.stopped}".rstrip()
+    if sync.fail_above is not None and sync.fail_above.exceeded(account.wrong, account.extracted):
+        return f"{account.wrong} of {account.extracted} rows were rejected, invalid or quarantined (fail_above)"
+    return ""
+
+
+def _verdict(sync: SyncSpec, partition: str, account: PartitionResult, result: SyncResult) -> CheckOutcome:
+    red = _why_red(sync, account, result)
+    yellow = sync.warn_above is not None and sync.warn_above.exceeded(account.wrong, account.extracted)
+    return CheckOutcome(
+        passed=not red and not yellow,
+        severity=dg.AssetCheckSeverity.ERROR if red else dg.AssetCheckSeverity.WARN,
+        metadata={
+            **_counts(account),
+            "why": red or (f"{account.wrong} rows were rejected, invalid or quarantined" if yellow else "all is well"),
+            "reasons": dg.MetadataValue.md(reasons_table(result.report.reasons[partition])),
+        },
+    )
+
+
+def _rows(account: PartitionResult) -> dict[str, Any]:
+    turned = account.extracted - sum(
+        account.counts[outcome] for outcome in (Outcome.QUARANTINED, Outcome.NOT_SELECTED, Outcome.INVALID)
+    )
+    return {"dagster/partition_row_count": turned, "rows_in": account.extracted}
+
+
+def _counts(account: PartitionResult) -> dict[str, int]:
+    return {"extracted": account.extracted, **{str(outcome): account.counts[outcome] for outcome in Outcome}}
+
+
+def _metadata(sync: SyncSpec, partition: str, account: PartitionResult, result: SyncResult) -> dict[str, Any]:
+    traffic = result.report.traffic
+    metadata: dict[str, Any] = {
+        "mode": sync.mode,
+        **_counts(account),
+        "dagster/partition_row_count": account.extracted - account.wrong - account.undelivered,
+        "requests": traffic.by_partition[partition],
+    }
+    if result.report.reasons[partition]:
+        metadata["reasons"] = dg.MetadataValue.md(reasons_table(result.report.reasons[partition]))
+    return metadata

@@ -1,0 +1,164 @@
+"""A table as Dagster assets: one op yields its raw, valid and quarantined rows, and the contract check."""
+
+import os
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from pipelines.components.events import CheckOutcome, Event, Story, tell
+from pipelines.components.failures import failed
+from pipelines.components.partition_checks import partitioned_check
+from pipelines.components.partitions import partitions_in, partitions_of
+from pipelines.components.policy import OWNER
+from pipelines.components.reasons import rules_table
+from pipelines.delivery.errors import PipelinesError
+from pipelines.home import Home
+from pipelines.tables.extract import Extracted, PartitionFacts, extract
+from pipelines.tables.names import quarantine_of, valid_of
+from pipelines.tables.spec import AnyTable, CatalogueSpec, SourceSpec, TableSpec
+from pipelines.tables.store import PartitionStore
+
+
+def table_assets(table: AnyTable, folder: Path, *, chunk: int) -> list[dg.AssetsDefinition | dg.AssetSpec]:
+    """The op of a table, and what it reads as external assets. `chunk`: partitions per run of a backfill."""
+    partitions = partitions_of(table)
+    raw, valid, quarantine = (
+        dg.AssetKey(name) for name in (table.name, valid_of(table.name), quarantine_of(table.name))
+    )
+    sources = _sources(table)
+    check = partitioned_check(
+        "contract",
+        valid,
+        partitions,
+        "No row broke the table's contract; those that did are in the quarantine, with every rule they broke.",
+    )
+    shared: dict[str, Any] = {
+        "partitions_def": partitions,
+        "group_name": "tables",
+        "skippable": True,
+        "owners": [OWNER],
+        "kinds": {"parquet"},
+    }
+
+    @dg.multi_asset(
+        name=table.name,
+        specs=[
+            dg.AssetSpec(
+                raw, deps=list(sources), description=f"Rows as they stand in {table.source}, by partition.", **shared
+            ),
+            dg.AssetSpec(
+                valid, deps=[raw], description="Rows that keep the contract, joined with their catalogues.", **shared
+            ),
+            dg.AssetSpec(
+                quarantine,
+                deps=[raw],
+                description="Rows that break the contract, each with every rule it broke.",
+                **shared,
+            ),
+        ],
+        check_specs=[check],
+        can_subset=True,
+        backfill_policy=dg.BackfillPolicy.multi_run(chunk) if partitions else None,
+        pool=f"table_{table.name}",
+    )
+    def _extract(context: dg.AssetExecutionContext) -> Iterator[Event]:
+        home = Home.of()
+        try:
+            extracted = extract(
+                table,
+                partitions_in(context),
+                base=folder,
+                store=PartitionStore(home.store_url),
+                environ=os.environ,
+                now=datetime.now(UTC),
+            )
+        except PipelinesError as error:
+            raise failed(error) from error
+        for line in _beside(table, extracted):
+            context.log.warning(line)
+        yield from tell(context, _story(table, extracted, (raw, valid, quarantine), check.key))
+
+    return [_extract, *sources.values()]
+
+
+def _sources(table: AnyTable) -> dict[dg.AssetKey, dg.AssetSpec]:
+    """What the table reads, as assets that somebody else makes."""
+    read: dict[str, SourceSpec] = {table.name: table.source}
+    if isinstance(table, TableSpec):
+        read |= {f"{table.name}_{name}": table.catalogue(name) for name in table.catalogues}
+    specs = {}
+    for name, source in read.items():
+        key = dg.AssetKey(["warehouse", name])
+        what = "Catalogue" if isinstance(source, CatalogueSpec) else "Table"
+        specs[key] = dg.AssetSpec(
+            key,
+            group_name="warehouse",
+            description=f"{what}: {source}",
+            metadata={"source": str(source)},
+            kinds={_kind(source)},
+        )
+    return specs
+
+
+def _kind(source: SourceSpec) -> str:
+    if source.files:
+        return "csv" if ".csv" in source.files else "parquet"
+    return "duckdb" if source.duckdb else "sql"
+
+
+def _story(
+    table: AnyTable, extracted: Extracted, keys: tuple[dg.AssetKey, dg.AssetKey, dg.AssetKey], check: dg.AssetCheckKey
+) -> Story:
+    raw, valid, quarantine = keys
+    good = {partition: facts for partition, facts in extracted.partitions.items() if facts.failed is None}
+    return Story(
+        title=f"table {table.name}",
+        assets={
+            raw: {p: _metadata(facts, facts.extracted) for p, facts in good.items()},
+            valid: {p: _metadata(facts, facts.valid) for p, facts in good.items()},
+            quarantine: {p: _metadata(facts, facts.quarantined) for p, facts in good.items()},
+        },
+        checks={check: {p: _verdict(facts) for p, facts in good.items()}},
+        failed={p: str(facts.failed) for p, facts in extracted.partitions.items() if facts.failed is not None},
+        do="The other partitions are stored. Mend the source, then retry the failed ones.",
+    )
+
+
+def _beside(table: AnyTable, extracted: Extracted) -> Iterator[str]:
+    """What is wrong in the source and belongs to no partition: a line each."""
+    if extracted.undated.count:
+        yield (
+            f"table {table.name}: {extracted.undated.count} rows of {table.source} have no date that can be read, "
+            f"so they belong to no partition and are not delivered; for example {list(extracted.undated.sample[:3])}"
+        )
+    for name, catalogue in extracted.catalogues.items():
+        for broken in catalogue.broken:
+            yield (
+                f"table {table.name}, catalogue {name}: {broken.count} rows break {broken.column}: {broken.rule} "
+                f"({', '.join(broken.samples)}); their codes count as unknown"
+            )
+
+
+def _metadata(facts: PartitionFacts, rows: int) -> Mapping[str, Any]:
+    return {
+        "dagster/partition_row_count": rows,
+        "rows_in": facts.extracted,
+        "valid": facts.valid,
+        "quarantined": facts.quarantined,
+    }
+
+
+def _verdict(facts: PartitionFacts) -> CheckOutcome:
+    """Yellow where rows were quarantined."""
+    return CheckOutcome(
+        passed=not facts.quarantined,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={
+            "extracted": facts.extracted,
+            "quarantined": facts.quarantined,
+            "rules": dg.MetadataValue.md(rules_table(facts.broken)),
+        },
+    )

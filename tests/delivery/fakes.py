@@ -1,0 +1,188 @@
+"""An API without a network: a port that keeps payloads, and the destination that speaks to it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from pipelines.delivery.caller import AccountRules, Caller
+from pipelines.delivery.deliver import Delivery
+from pipelines.delivery.destination import Found, Limits
+from pipelines.delivery.fingerprint import fingerprint
+from pipelines.delivery.ledger import Ledger, Priority, Run, Turn
+from pipelines.delivery.messages import Answer, Call, Exchange, Lost, NotSent, Request
+from pipelines.delivery.pace import Pace
+from pipelines.delivery.report import Report
+from pipelines.delivery.retry import RetryPolicy
+from pipelines.delivery.upsert import Built, Outcome, Payload, Upsert, Verdict
+
+Fault = Callable[[Request], Exchange | None]
+
+
+class FakePort:
+    """Keeps what was written; `faults` are asked first, in order, each for one request."""
+
+    def __init__(self) -> None:
+        self.held: dict[str, Any] = {}
+        self.requests: list[Request] = []
+        self.faults: list[Fault] = []
+        self.always: Fault | None = None
+        self.in_flight = 0
+        self.most_in_flight = 0
+
+    @property
+    def writes(self) -> list[str]:
+        return [request.path for request in self.requests if request.method == "PUT"]
+
+    async def send(self, request: Request) -> Exchange:
+        self.requests.append(request)
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        await asyncio.sleep(0)
+        self.in_flight -= 1
+        for fault in [self.always] if self.always else self.faults[:1]:
+            self.faults = self.faults[1:]
+            exchange = fault(request)
+            if exchange is not None:
+                return exchange
+        return self.act(request)
+
+    def act(self, request: Request) -> Answer:
+        if request.method == "GET":
+            if request.path not in self.held:
+                return answer(404)
+            return answer(200, self.held[request.path])
+        if request.method == "DELETE":
+            self.held.pop(request.path, None)
+            return answer(204)
+        items = orjson.loads(request.body or b"{}")
+        if any(item.get("bad") for item in items.values()):
+            return answer(400, {"message": "bad item"})
+        self.held |= items
+        return answer(200)
+
+    async def aclose(self) -> None:
+        """Nothing to close."""
+
+
+def answer(status: int, body: Any = None, **headers: str) -> Answer:
+    return Answer(status, headers, b"" if body is None else orjson.dumps(body), 0.01)
+
+
+def status(code: int, **headers: str) -> Fault:
+    """Answer with a status, without acting."""
+    return lambda _: answer(code, **headers)
+
+
+def lost_before(_: Request) -> Exchange:
+    return Lost("connection dropped")
+
+
+def refused(_: Request) -> Exchange:
+    return NotSent("connection refused", refused=True)
+
+
+class FakeDestination:
+    """Payloads count as they are; several upserts may share a request."""
+
+    def __init__(self, batch_size: int = 1, *, resend_is_safe: bool = False, readable: bool = True) -> None:
+        self.account = "fake"
+        self.batch_size = batch_size
+        self.resend_is_safe = resend_is_safe
+        self.transient = frozenset[int]()
+        self.readable = readable
+        self.unknown_ids: dict[str, str] = {}
+        self.vetted = 0
+
+    def normalise(self, payload: Payload) -> Payload:
+        return payload
+
+    async def vet(self, upserts: Sequence[Upsert], call: Call) -> Mapping[str, str]:
+        self.vetted += 1
+        return {u.key: self.unknown_ids[u.key] for u in upserts if u.key in self.unknown_ids}
+
+    async def send(self, batch: Sequence[Upsert], call: Call) -> Sequence[Verdict]:
+        body = orjson.dumps({f"/{upsert.key}": upsert.payload for upsert in batch})
+        exchange = await call(
+            Request("PUT", "/" + "+".join(u.key for u in batch), body=body, repeatable=self.resend_is_safe)
+        )
+        match exchange:
+            case Lost(reason):
+                verdict = Verdict(Outcome.UNKNOWN, reason)
+            case NotSent(reason):
+                verdict = Verdict(Outcome.NOT_SENT, reason)
+            case Answer(status=code) if 200 <= code < 300:
+                verdict = Verdict(Outcome.ACCEPTED, status=code)
+            case Answer(status=code) if code in {500, 502, 504} and not self.resend_is_safe:
+                verdict = Verdict(Outcome.UNKNOWN, str(code), code)
+            case Answer(status=code) if code == 429 or code >= 500:
+                verdict = Verdict(Outcome.FAILED, str(code), code)
+            case Answer(status=code):
+                verdict = Verdict(Outcome.REJECTED, exchange.text(), code)
+        return [verdict] * len(batch)
+
+    async def read_back(self, upsert: Upsert, call: Call) -> Found | None:
+        if not self.readable:
+            return None
+        exchange = await call(Request("GET", f"/{upsert.key}"))
+        if not isinstance(exchange, Answer):
+            return None
+        return Found(exchange.json() if exchange.ok else None)
+
+    async def remove(self, key: str, payload: Payload, call: Call) -> Verdict:
+        await call(Request("DELETE", f"/{key}"))
+        return Verdict(Outcome.ACCEPTED)
+
+    def check(self) -> Request:
+        return Request("GET", "/")
+
+    def describe(self, upsert: Upsert) -> str:
+        return f"PUT /{upsert.key}"
+
+
+def upsert(key: str, value: Any, as_of: str = "2013-01-01", rows: tuple[int, ...] = (0,), **more: Any) -> Upsert:
+    payload = {"value": value, **more}
+    return Upsert(key, as_of, payload, fingerprint(payload), as_of, rows)
+
+
+class Bench:
+    """A ledger, a fake API and everything between them."""
+
+    def __init__(self, folder: Path, destination: FakeDestination | None = None) -> None:
+        self.ledger = Ledger(f"sqlite:///{folder / 'ledger.db'}")
+        self.port = FakePort()
+        self.destination = destination or FakeDestination()
+        self.runs = 0
+        self.waited: list[float] = []
+
+    async def sleep(self, seconds: float) -> None:
+        self.waited.append(seconds)
+        await asyncio.sleep(0)
+
+    def delivery(self, sync: str = "board", **options: Any) -> Delivery:
+        self.runs += 1
+        report = Report()
+        limits = Limits(in_flight=4)
+        pace = Pace(limits.windows)
+        rules = AccountRules("fake", "http://127.0.0.1:9", self.destination.transient, "start it", False)
+        return Delivery(
+            run=Run(f"run-{self.runs}", sync, "config"),
+            ledger=self.ledger,
+            scope=self.ledger.scope("fake", "sandbox", "address", "", 0.0),
+            turn=Turn(self.ledger, "fake", Priority.MANUAL, pace),
+            destination=self.destination,
+            caller=Caller(rules, self.port, pace, report.traffic, RetryPolicy(attempts=3), sleep=self.sleep),
+            limits=limits,
+            report=report,
+            **options,
+        )
+
+    async def deliver(self, *upserts: Upsert, newest: Mapping[str, str] | None = None, **options: Any) -> Report:
+        return await self.delivery(**options).deliver(Built(list(upserts)), newest)
+
+    def close(self) -> None:
+        self.ledger.close()

