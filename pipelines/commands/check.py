@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 import pipelines
+from pipelines.commands.quiet import quiet_dagster
 from pipelines.delivery.errors import PipelinesError
 from pipelines.delivery.messages import Answer, Lost, NotSent
 from pipelines.destinations.accounts import read_account
@@ -24,6 +25,7 @@ def run_check(folder: Path | None) -> int:
     """Check everything; returns 0 if all is well."""
     import dagster as dg
 
+    quiet_dagster()
     from pipelines.components.deployment import check_names, load_deployment, syncs_in, tables_in
     from pipelines.tables.inspect import columns_of
 

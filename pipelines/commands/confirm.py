@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 import pipelines
+from pipelines.commands.quiet import quiet_dagster
 from pipelines.delivery.errors import ConfigurationError
 from pipelines.delivery.ledger import Ledger
 from pipelines.destinations.accounts import read_account
@@ -18,6 +19,7 @@ def run_confirm(account: str, *, same_tenant: bool, folder: Path | None) -> int:
     """Take the account's present address into the ledger."""
     import dagster as dg
 
+    quiet_dagster()
     from pipelines.components.deployment import syncs_in
 
     home = Home.of()

@@ -19,6 +19,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from pipelines.commands.homes import DEMO_START, demo_home
+from pipelines.commands.quiet import quiet_dagster
 from pipelines.delivery.upsert import OPEN, Outcome
 from pipelines.home import Home
 from pipelines.instance import environment, prepare_instance
@@ -100,6 +101,8 @@ def _deliver_twice(home: Home, sandbox: SandboxServer, console: Console) -> Iter
         task = progress.add_task("loading Dagster and the deployment")
         # Slow to import, and not wanted by other commands.
         from dagster import DagsterInstance
+
+        quiet_dagster()
 
         from pipelines.definitions import defs
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import dagster as dg
 
 from pipelines.components.automation import sync_job, syncs_after_tables, table_job, table_schedule
-from pipelines.components.policy import SYNC_CHUNK, TABLE_CHUNK
+from pipelines.components.policy import TABLE_CHUNK, sync_chunk
 from pipelines.components.sync import SyncComponent, table_of
 from pipelines.components.sync_assets import sync_assets
 from pipelines.components.table import TableComponent
@@ -42,7 +42,8 @@ def build_deployment(tables: Sequence[AnyTable], syncs: Sequence[SyncSpec] = (),
     """
     check_names(tables, syncs)
     assets = [asset for table in tables for asset in table_assets(table, folder, chunk=TABLE_CHUNK)]
-    assets += [sync_assets(sync, table_of(sync, tables), chunk=SYNC_CHUNK) for sync in syncs]
+    names = [sync.name for sync in syncs]
+    assets += [sync_assets(sync, table_of(sync, tables), chunk=sync_chunk(sync.name, names)) for sync in syncs]
     return _automated(dg.Definitions(assets=assets), tables, syncs)
 
 

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 OWNER = "team:data-platform"
 """Who answers for an asset, shown in Dagster's catalog."""
 TABLE_CHUNK = 92
 """Partitions per run when a table is backfilled: one query each, and memory for about a quarter of daily rows."""
-SYNC_CHUNK = 31
-"""Partitions per run when a sync is backfilled: what a retry after a failed day repeats at most."""
+_SYNC_CHUNK = 31
+
+
+def sync_chunk(name: str, names: Iterable[str]) -> int:
+    """Partitions per run when a sync is backfilled: about a month, which is what a retry repeats at most.
+
+    Dagster puts assets with equal partitions and an equal policy into one run, where they would be delivered one after
+    another: a slow account would hold up the others. So each sync of a deployment has a number of its own.
+    """
+    return _SYNC_CHUNK + sorted(names).index(name)

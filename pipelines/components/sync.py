@@ -7,7 +7,7 @@ from typing import Any
 
 import dagster as dg
 
-from pipelines.components.policy import SYNC_CHUNK
+from pipelines.components.policy import sync_chunk
 from pipelines.components.spec_component import SpecComponent
 from pipelines.components.sync_assets import sync_assets
 from pipelines.components.table import TableComponent
@@ -24,10 +24,10 @@ class SyncComponent(SpecComponent):
         """The sync's op."""
         if not isinstance(self, SyncSpec):
             raise ConfigurationError(f"{type(self).__name__} is a sync component without the fields of a sync")
-        tables = context.component_tree.get_all_components(TableComponent)
-        return [
-            sync_assets(self, table_of(self, [one for one in tables if isinstance(one, AnyTable)]), chunk=SYNC_CHUNK)
-        ]
+        tree = context.component_tree
+        tables = [one for one in tree.get_all_components(TableComponent) if isinstance(one, AnyTable)]
+        names = [one.name for one in tree.get_all_components(SyncComponent) if isinstance(one, SyncSpec)]
+        return [sync_assets(self, table_of(self, tables), chunk=sync_chunk(self.name, names))]
 
 
 def table_of(sync: SyncSpec, tables: Iterable[AnyTable]) -> AnyTable:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from pipelines.delivery.errors import (
 from pipelines.delivery.messages import Answer, Exchange, Lost, NotSent, Port, Request
 from pipelines.delivery.pace import Pace
 from pipelines.delivery.report import Traffic
-from pipelines.delivery.retry import RetryPolicy, retry_after_s, wait_before_retry
+from pipelines.delivery.retry import RetryPolicy, retry_after_s, served_at, wait_before_retry
 
 STOPS = (AccountStopped, AccountUnavailable)
 """What a call raises when nothing more may go out in this run."""
@@ -88,14 +89,15 @@ class Caller:
             AccountStopped: the API answered 401 or 415, now or earlier in this run.
             AccountUnavailable: nothing listens, or too many requests in a row failed for good.
         """
-        attempt = 0
+        attempt, waited = 0, 0.0
         while True:
             attempt += 1
             exchange = await self._once(request)
-            wait = self._wait(request, exchange, attempt)
+            wait = self._wait(request, exchange, attempt, waited)
             if wait is None:
                 break
             self._traffic.retries += 1
+            waited += wait
             await self._sleep(wait)
         self._watch(request, exchange)
         return exchange
@@ -107,16 +109,30 @@ class Caller:
         # Another request may have learned the worst while this one waited for its turn.
         if self.stopped is not None:
             raise self.stopped
+        sent_at = self._clock()
         exchange = await self._port.send(request)
         answered = exchange if isinstance(exchange, Answer) else None
         self._traffic.note(_partition.get(), len(request.body or b""), answered.seconds if answered else None)
+        self._observe(answered.headers if answered else {})
         if answered is not None:
-            self._heed(request, answered)
+            self._heed(request, answered, sent_at)
         return exchange
 
-    def _heed(self, request: Request, answer: Answer) -> None:
+    def _observe(self, headers: Mapping[str, str]) -> None:
+        """Let the pace heed X-RateLimit-Limit, -Remaining and -Reset (Unix seconds), where an API sends them."""
+        limit, remaining, reset = (
+            _number(headers.get(f"x-ratelimit-{name}")) for name in ("limit", "remaining", "reset")
+        )
+        self._pace.observe(
+            None if limit is None else int(limit),
+            None if remaining is None else int(remaining),
+            reset,
+            served_at=served_at(headers),
+        )
+
+    def _heed(self, request: Request, answer: Answer, sent_at: float) -> None:
         if answer.status == 429:
-            self._pace.slow_down(retry_after_s(answer.headers, self._clock()))
+            self._pace.slow_down(retry_after_s(answer.headers, self._clock()), sent_at=sent_at)
         elif answer.ok:
             self._pace.speed_up()
         elif answer.status == 401:
@@ -140,7 +156,7 @@ class Caller:
                 )
             )
 
-    def _wait(self, request: Request, exchange: Exchange, attempt: int) -> float | None:
+    def _wait(self, request: Request, exchange: Exchange, attempt: int, waited_s: float) -> float | None:
         if isinstance(exchange, NotSent) and exchange.refused and self._account.give_up_when_refused:
             return None
         risky = request.method != "GET" and not request.repeatable
@@ -154,6 +170,7 @@ class Caller:
             policy=self._policy,
             jitter=self._jitter(),
             now=self._clock(),
+            waited_s=waited_s,
         )
 
     def _watch(self, request: Request, exchange: Exchange) -> None:
@@ -189,3 +206,12 @@ class Caller:
 def _words(answer: Answer) -> str:
     text = answer.text(200)
     return f" ({text})" if text else ""
+
+
+def _number(text: str | None) -> float | None:
+    """A header's number; None where there is none or it is something else."""
+    try:
+        number = float(text or "")
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None

@@ -16,7 +16,7 @@ FORGOTTEN_AFTER_S = 60.0
 _RESET_GRACE_S = 1.0
 """Resets are given in whole seconds."""
 _SAME_RESET_S = 1.5
-_NUMBER = re.compile(r"[0-9]{1,12}(\.[0-9]+)?")
+_NUMBER = re.compile(r"[0-9]{1,11}(\.[0-9]+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +69,17 @@ class Quota:
         if self._own is not None:
             self._own -= 1
 
+    def answered(self) -> None:
+        """An answer came: one request less is in flight."""
+        if self._unanswered:
+            self._unanswered.popleft()
+
     def observe(self, now: float, remaining: int, reset_at: float, reset_in: float) -> None:
         """An answer's headers: `remaining` requests until `reset_at` by the server's clock, `reset_in` seconds hence.
 
         Answers overtake each other. Within one reset the smallest remainder is the newest, and what it has not
         counted is still unanswered; an earlier reset is old news.
         """
-        if self._unanswered:
-            self._unanswered.popleft()
         if abs(reset_at - self._reset_at) <= _SAME_RESET_S:
             self._left = min(self._left, remaining)
             self._until = max(self._until, now + reset_in + _RESET_GRACE_S)
@@ -84,7 +87,8 @@ class Quota:
             self._reset_at = reset_at
             self._until = now + reset_in + _RESET_GRACE_S
             self._left = remaining
-            self._own = None if self._share >= 1 else max(1, math.floor(remaining * self._share + 1e-9))
+            mine = max(1, math.floor(remaining * self._share + 1e-9))
+            self._own = None if self._share >= 1 else mine - len(self._unanswered)
 
     def _forget(self, now: float) -> None:
         while self._unanswered and self._unanswered[0] <= now - FORGOTTEN_AFTER_S:

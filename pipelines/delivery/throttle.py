@@ -29,9 +29,14 @@ class Throttle:
         self._not_before = float("-inf")
 
     @property
-    def rate(self) -> float | None:
-        """Requests per second; None while nothing is held back."""
-        return self._rate
+    def bounded(self) -> bool:
+        """Whether there is a rate to cut without knowing what was sent of late."""
+        return self._rate is not None or self._cap is not None
+
+    @property
+    def resumed_at(self) -> float:
+        """When the last pause ended or will end."""
+        return self._not_before
 
     def ready_at(self) -> float:
         """From when on the next request may leave."""
@@ -44,7 +49,7 @@ class Throttle:
         if self._rate is not None:
             self._slot = max(self._slot + 1 / self._rate, now - _SLACK_S)
 
-    def cut(self, now: float, pause_s: float, *, observed: float, sent_at: float) -> None:
+    def cut(self, now: float, pause_s: float, *, observed: float | None, sent_at: float) -> None:
         """A 429: pause, and halve the rate unless the refused request left before the last cut.
 
         `observed`: requests per second of late; what is halved is the least of it, the rate and the cap.
@@ -61,9 +66,8 @@ class Throttle:
         """An accepted answer: one step up. Answers that come during the pause were asked for before it."""
         if self._rate is None or now < self._not_before:
             return
-        self._rate += min(self._peak / (CLIMB_S * self._rate), self._peak * _BIGGEST_STEP)
-        if self._cap is not None and self._rate >= self._cap:
-            self._rate = None
+        rate = self._rate + min(self._peak / (CLIMB_S * self._rate), self._peak * _BIGGEST_STEP)
+        self._rate = None if self._cap is not None and rate >= self._cap else rate
 
     def shift(self, seconds: float) -> None:
         """The clock was set back by so many seconds."""

@@ -1,0 +1,170 @@
+"""The fields that every sync has, and the way from a frame to upserts."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Mapping
+from typing import ClassVar, Literal
+
+import duckdb
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from pipelines.delivery.destination import Destination
+from pipelines.delivery.upsert import Built, Outcome, Payload
+from pipelines.destinations.accounts import Account, Settings
+from pipelines.destinations.building import FRAME, Shaped, assemble, bad_condition, check_conserved, no_cycles, select
+from pipelines.destinations.columns import Columns, Origin, Problem, require, unknown
+
+NAME = r"^[A-Za-z][A-Za-z0-9_]*$"
+
+
+class Threshold(BaseModel):
+    """A bound on rows that went wrong; exceeded where either part is."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    percent: float | None = Field(None, description="Percent of the partition's rows.")
+    count: int | None = Field(None, description="Number of rows.")
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Threshold:
+        if self.percent is None and self.count is None:
+            msg = "a threshold needs percent or count"
+            raise ValueError(msg)
+        # Not as constraints of the fields: Dagster resolves no nested model whose fields have any.
+        if not 0 <= (self.percent or 0) <= 100 or (self.count or 0) < 0:
+            msg = "percent is from 0 to 100, count is 0 or more"
+            raise ValueError(msg)
+        return self
+
+    def exceeded(self, wrong: int, rows: int) -> bool:
+        """Whether `wrong` of `rows` rows are more than the bound allows."""
+        by_count = self.count is not None and wrong > self.count
+        return by_count or (self.percent is not None and wrong * 100 > self.percent * rows)
+
+
+class SyncSpec(BaseModel, ABC):
+    """One table to one account, as configured. An API's spec adds what a row becomes there."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    comparable: ClassVar[Collection[str]] = ()
+    """The fields that `send_when` may name."""
+    dated: ClassVar[bool] = False
+    """Whether a key belongs to one date; else it shows the latest value only, whatever the date."""
+    settings: ClassVar[type[Settings]]
+    """What the account of such a sync reads from the environment."""
+
+    name: str = Field(pattern=NAME, description="Name of the sync: letters, digits and underscores.")
+    table: str = Field(description="Name of the table whose valid rows are sent.")
+    account: str = Field(
+        pattern=NAME, description="Account to send to; its settings are read from the environment under this name."
+    )
+    mode: Literal["sandbox", "dry", "live"] = Field(
+        description="sandbox: only to this machine's sandbox; dry: plan and send nothing; live: to the real API."
+    )
+    where: str | None = Field(
+        None, description="SQL condition over the row's columns (DuckDB); other rows are not selected."
+    )
+    on_null: Literal["invalid", "skip"] = Field(
+        "invalid", description="What a row without a value is: invalid, or skipped as not selected. It is never 0."
+    )
+    send_when: list[str] | None = Field(
+        None, description="Fields whose change is sent; by default every field that the sync sends."
+    )
+    warn_above: Threshold | None = Field(
+        Threshold(percent=None, count=0),
+        description="Rejected, invalid and quarantined rows above this turn a partition yellow.",
+    )
+    fail_above: Threshold | None = Field(
+        None, description="Rejected, invalid and quarantined rows above this turn a partition red; by default none do."
+    )
+
+    @field_validator("where")
+    @classmethod
+    def _one_condition(cls, where: str | None) -> str | None:
+        if where is None:
+            return None
+        try:
+            with duckdb.connect() as connection:
+                statements = connection.extract_statements(f"SELECT 1 WHERE ({where}\n)")
+        except duckdb.Error as error:
+            raise ValueError(str(bad_condition(where, error))) from error
+        if len(statements) != 1:
+            msg = f"{where!r} is more than one condition"
+            raise ValueError(msg)
+        return where
+
+    @model_validator(mode="after")
+    def _comparable_fields(self) -> SyncSpec:
+        for field in self.send_when or ():
+            if field not in self.comparable:
+                raise ValueError(str(unknown("send_when", "field", field, self.comparable)))
+        if self.send_when == []:
+            msg = "send_when names no field: then no change would ever be sent; leave it out to compare all fields"
+            raise ValueError(msg)
+        return self
+
+    @abstractmethod
+    def used(self) -> Mapping[str, Collection[str]]:
+        """The columns that each YAML field uses."""
+
+    @abstractmethod
+    def value_columns(self) -> Collection[str]:
+        """The columns whose null `on_null` is about."""
+
+    @abstractmethod
+    def shape(self, columns: Columns) -> Shaped:
+        """What each row becomes at this API; a row that cannot is a problem, never an exception."""
+
+    @abstractmethod
+    def normalise(self, payload: Payload) -> Payload:
+        """The payload as it is compared: see `delivery.destination.Destination.normalise`."""
+
+    @abstractmethod
+    def connect(self, account: Account) -> Destination:
+        """The destination that delivers this sync's upserts to the account."""
+
+    @property
+    def ambiguous(self) -> str:
+        """The reason for rows that share key and time but differ; `{key}` and `{n}` are filled in."""
+        return "key {key} is made by {n} rows that differ: does the template of the key lack a column?"
+
+    def check(self, columns: Collection[str]) -> None:
+        """Check the names of all columns that the sync uses against those there are.
+
+        Raises:
+            ConfigurationError: names the sync, the field, the column and the closest columns.
+        """
+        for field, used in self.used().items():
+            require(columns, used, f"sync {self.name}, {field}")
+
+    def build(self, frame: pd.DataFrame, origins: Mapping[str, Origin] | None = None) -> Built:
+        """Turn rows into upserts; each row stands in exactly one upsert or dropped record.
+
+        Args:
+            frame: The valid rows of one or more partitions, joined with their catalogues.
+            origins: For joined columns, the catalogue and the code that led there; they make better reasons.
+
+        Raises:
+            ConfigurationError: a column does not exist, or `where` cannot be used. An empty frame is enough to see it.
+        """
+        self.check([*frame.columns])
+        require([*frame.columns], FRAME, f"sync {self.name}, table {self.table}")
+        chosen, left_out = select(frame, self.where)
+        with no_cycles():
+            columns = Columns(chosen, origins)
+            shaped = self.shape(columns)
+            if self.on_null == "skip":
+                shaped = shaped._replace(problems={**shaped.problems, **self._skipped(columns)})
+            built = assemble(chosen, shaped, self.normalise, self.ambiguous)
+        built.dropped.extend(left_out)
+        return check_conserved(frame, built)
+
+    def _skipped(self, columns: Columns) -> dict[int, Problem]:
+        skipped: dict[int, Problem] = {}
+        for name in self.value_columns():
+            for at in columns.nulls(name):
+                skipped[at] = Problem(f"{name} is empty (on_null: skip)", Outcome.NOT_SELECTED)
+        return skipped

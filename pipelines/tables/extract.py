@@ -1,0 +1,162 @@
+"""The way of a table into the store: source -> raw -> contract -> catalogues -> valid rows and quarantine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import pyarrow as pa
+
+from pipelines.delivery.errors import TableError
+from pipelines.tables import catalogues, sources
+from pipelines.tables.catalogues import Catalogue
+from pipelines.tables.compute import pc
+from pipelines.tables.contracts import Contract, for_areas, for_readings
+from pipelines.tables.convert import convert
+from pipelines.tables.failures import Broken
+from pipelines.tables.grains import SNAPSHOT, Calendar, instant_text
+from pipelines.tables.names import quarantine_of, valid_of
+from pipelines.tables.sources.wanted import Undated, Wanted
+from pipelines.tables.spec import AREA_CANONICAL, CANONICAL, AnyTable, TableSpec
+from pipelines.tables.store import PartitionStore
+from pipelines.tables.validate import Validated, validate
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionFacts:
+    """What became of a partition's rows; `extracted` is always `valid` + `quarantined`.
+
+    `failed` says why a partition was not stored; it has no rows then, and what the store held before is untouched.
+    """
+
+    partition: str
+    extracted: int = 0
+    valid: int = 0
+    quarantined: int = 0
+    broken: Sequence[Broken] = ()
+    failed: TableError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Extracted:
+    """What an extract did: per partition in order, beside rows without a date and the catalogues' bad rows."""
+
+    partitions: Mapping[str, PartitionFacts]
+    undated: Undated
+    catalogues: Mapping[str, Catalogue]
+
+    @property
+    def failed(self) -> dict[str, TableError]:
+        """The partitions that were not stored, and why."""
+        return {key: facts.failed for key, facts in self.partitions.items() if facts.failed is not None}
+
+
+def extract(
+    spec: AnyTable,
+    partitions: Sequence[str],
+    *,
+    base: Path,
+    store: PartitionStore,
+    environ: Mapping[str, str],
+    now: datetime,
+) -> Extracted:
+    """Read, validate, join and store partitions of a table; `now` (aware) is the time of the extract.
+
+    Raises:
+        TableError: the source or a catalogue cannot be used at all; nothing was stored.
+        ConfigurationError: a key is no partition of the table, or a setting is wrong or missing.
+    """
+    calendar = Calendar.of(spec)
+    keys = sorted({calendar.check(key) for key in partitions})
+    harvest = sources.read(spec.source, wanted_of(spec, keys), base=base, environ=environ)
+    loaded = load_catalogues(spec, base=base, environ=environ)
+    validated = validate(harvest.table, contract_of(spec))
+    valid = catalogues.join_all(completed(validated.valid, spec, now), loaded)
+    failed = {**harvest.failed, **_empty_days(spec, keys, harvest)}
+    good = [key for key in keys if key not in failed]
+    stored = _store(spec.name, good, harvest.table, Validated(valid, validated.quarantine, validated.broken), store)
+    facts = {key: stored[key] if key in stored else PartitionFacts(key, failed=failed[key]) for key in keys}
+    return Extracted(facts, harvest.undated, {item.name: item for item in loaded})
+
+
+def contract_of(spec: AnyTable) -> Contract:
+    """What the table's rows must be."""
+    return for_readings(spec) if isinstance(spec, TableSpec) else for_areas(spec)
+
+
+def wanted_of(spec: AnyTable, keys: Sequence[str]) -> Wanted:
+    """What is asked of the table's source for these partitions."""
+    by_date = isinstance(spec, TableSpec) and spec.grain != SNAPSHOT and not spec.source.per_partition
+    date = spec.columns.date if by_date and isinstance(spec, TableSpec) else None
+    return Wanted(spec.name, Calendar.of(spec), tuple(keys), date, contract_of(spec).sources, spec.date_format)
+
+
+def load_catalogues(spec: AnyTable, *, base: Path, environ: Mapping[str, str]) -> list[Catalogue]:
+    """The table's catalogues, read and validated; areas have none."""
+    if not isinstance(spec, TableSpec):
+        return []
+    return [catalogues.load(spec, name, base=base, environ=environ) for name in spec.catalogues]
+
+
+def _empty_days(spec: AnyTable, keys: Sequence[str], harvest: sources.Harvest) -> dict[str, TableError]:
+    if not isinstance(spec, TableSpec) or spec.empty_days == "allow":
+        return {}
+    filled = {*harvest.table["partition"].unique().to_pylist(), *harvest.failed}
+    return {
+        key: TableError(
+            f"table {spec.name}: {spec.source} has no row for {key}",
+            do="Load the source for this date, or set empty_days: allow.",
+            table=spec.name,
+            partitions=[key],
+        )
+        for key in keys
+        if key not in filled
+    }
+
+
+def completed(valid: pa.Table, spec: AnyTable, now: datetime) -> pa.Table:
+    """The valid rows with all canonical columns, in their order."""
+    calendar = Calendar.of(spec)
+    if "as_of" not in valid.column_names:
+        taken = pa.repeat(pa.scalar(instant_text(now)), valid.num_rows)
+        valid = valid.append_column("as_of", taken if calendar.grain == SNAPSHOT else valid["partition"])
+    if isinstance(spec, TableSpec) and "date" not in valid.column_names:
+        valid = valid.append_column("date", convert(valid["as_of"], "date", calendar.timezone).values)
+    canonical = CANONICAL if isinstance(spec, TableSpec) else AREA_CANONICAL
+    first = [name for name in canonical if name in valid.column_names]
+    return valid.select([*first, *(name for name in valid.column_names if name not in first)])
+
+
+def _store(
+    table: str, keys: Sequence[str], raw: pa.Table, validated: Validated, store: PartitionStore
+) -> dict[str, PartitionFacts]:
+    parts = {
+        table: _by_partition(raw, keys),
+        valid_of(table): _by_partition(validated.valid, keys),
+        quarantine_of(table): _by_partition(validated.quarantine, keys),
+    }
+    for asset, tables in parts.items():
+        store.write_all(asset, tables)
+    extracted, valid, quarantined = parts.values()
+    return {
+        key: PartitionFacts(
+            key,
+            extracted[key].num_rows,
+            valid[key].num_rows,
+            quarantined[key].num_rows,
+            tuple(validated.broken.get(key, ())),
+        )
+        for key in keys
+    }
+
+
+def _by_partition(table: pa.Table, keys: Sequence[str]) -> dict[str, pa.Table]:
+    """The rows of each partition; the table is in order of partition, so that these are slices of it."""
+    found: dict[str, pa.Table] = {}
+    start = 0
+    for run in pc.value_counts(table["partition"]).to_pylist():
+        found[run["values"]] = table.slice(start, run["counts"])
+        start += run["counts"]
+    return {key: found.get(key, table.slice(0, 0)) for key in keys}

@@ -1,0 +1,117 @@
+"""Frames: pandas with Arrow-backed columns outside, Arrow tables inside. No value changes on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from pipelines.tables.compute import pc
+
+_BATCH = 10_000
+
+
+def frame_of(table: pa.Table) -> pd.DataFrame:
+    """A pandas frame over the same memory; every dtype is an ArrowDtype, every empty value pd.NA."""
+    return table.to_pandas(types_mapper=pd.ArrowDtype)
+
+
+def table_of(frame: pd.DataFrame) -> pa.Table:
+    """The Arrow table of a frame. A column of mixed values becomes text, NaN in a float column stays NaN."""
+    names = [str(name) for name in frame.columns]
+    return pa.table([arrow_of(frame.iloc[:, at]) for at in range(len(names))], names=names)
+
+
+def arrow_of(series: pd.Series) -> pa.Array:
+    """The Arrow array of a series; mixed values become text."""
+    if series.dtype == object:
+        return array_of(series.tolist())
+    array = pa.array(series, from_pandas=False)
+    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+
+
+def array_of(values: Sequence[Any]) -> pa.Array:
+    """Python values as one Arrow array: of their common type, else of their texts."""
+    try:
+        return pa.array(values, from_pandas=True)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError, ValueError):
+        return pa.array([None if value is None else _text(value) for value in values], pa.string())
+
+
+def _text(value: Any) -> str:
+    return str(value).encode("utf-8", "replace").decode("utf-8")
+
+
+def concat(tables: Sequence[pa.Table]) -> pa.Table:
+    """The rows of all tables under the union of their columns.
+
+    Columns whose types differ take the common type; where there is none they become text.
+    """
+    if not tables:
+        return pa.table({})
+    try:
+        return pa.concat_tables(tables, promote_options="permissive")
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
+        return pa.concat_tables(_alike(tables), promote_options="permissive")
+
+
+def _alike(tables: Sequence[pa.Table]) -> list[pa.Table]:
+    kinds: dict[str, set[pa.DataType]] = {}
+    for table in tables:
+        for field in table.schema:
+            kinds.setdefault(field.name, set()).add(field.type)
+    clashing = {name for name, types in kinds.items() if not _unify(types)}
+    return [_with_texts(table, clashing & set(table.column_names)) for table in tables]
+
+
+def _with_texts(table: pa.Table, names: Iterable[str]) -> pa.Table:
+    for name in names:
+        table = table.set_column(table.column_names.index(name), name, shown(table[name]))
+    return table
+
+
+def _unify(types: set[pa.DataType]) -> bool:
+    try:
+        pa.unify_schemas([pa.schema([("x", kind)]) for kind in types], promote_options="permissive")
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
+        return False
+    return True
+
+
+def records(frame: pd.DataFrame | pa.Table, batch: int = _BATCH) -> Iterator[dict[str, Any]]:
+    """The rows as plain dicts: str, int, float, bool, date, datetime, None. Fast, and bounded in memory."""
+    table = frame if isinstance(frame, pa.Table) else table_of(frame)
+    for part in table.to_batches(max_chunksize=batch):
+        yield from part.to_pylist()
+
+
+def shown(column: pa.ChunkedArray | pa.Array) -> pa.Array:
+    """Each value as the text that a person would recognise (12.0 as 12); empty stays empty."""
+    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    if pa.types.is_string(array.type):
+        return array
+    try:
+        return pc.cast(array, pa.string())
+    except (pa.ArrowNotImplementedError, pa.ArrowInvalid):
+        return pa.array([None if value is None else _text(value) for value in array.to_pylist()], pa.string())
+
+
+def storable(table: pa.Table) -> pa.Table:
+    """The table with that as text which not every reader of Parquet understands: structs, maps, intervals."""
+    columns = [
+        pc.cast(column, column.type.value_type)
+        if pa.types.is_dictionary(column.type)
+        else column
+        if _is_storable(column.type)
+        else shown(column)
+        for column in table.columns
+    ]
+    return pa.table(columns, names=table.column_names)
+
+
+def _is_storable(kind: pa.DataType) -> bool:
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return _is_storable(kind.value_type)
+    return not (pa.types.is_nested(kind) or pa.types.is_interval(kind) or isinstance(kind, pa.BaseExtensionType))

@@ -1,0 +1,126 @@
+"""Where a table's rows come from, as it is written in YAML."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Kind = Literal["text", "number", "boolean", "date"]
+
+DATE_IN_FILES = re.compile(r"\{date(?::([^{}]+))?\}")
+"""`{date}` or `{date:%Y%m%d}` in the name of a file: the first day of a partition."""
+
+
+class Spec(BaseModel):
+    """Base of every part: what is misspelt is an error, and what was checked does not change any more."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SourceSpec(Spec):
+    """Where rows come from: exactly one of `files`, `duckdb` and `database_env`."""
+
+    files: str | None = Field(
+        default=None,
+        description="Parquet or CSV files, relative to the deployment's folder, or an address such as "
+        "s3://bucket/kpi.csv. May hold * and ?. {date} or {date:%Y%m%d} stands for a partition's first day: "
+        "then only the wanted partitions' files are read.",
+    )
+    format: Literal["parquet", "csv"] | None = Field(
+        default=None,
+        description="Of the files; without it, the name's ending decides (.parquet, .csv, .csv.gz, .tsv, .txt).",
+    )
+    delimiter: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=1,
+        description="Of CSV files; without it, the header line decides between , ; tab and |.",
+    )
+    encoding: Literal["utf-8", "utf-16", "latin-1"] = Field(default="utf-8", description="Of CSV files.")
+    missing_files: Literal["fail", "empty"] = Field(
+        default="fail",
+        description="With {date} in `files`: whether a partition without its file fails, or is one without rows.",
+    )
+    duckdb: str | None = Field(
+        default=None,
+        description="A DuckDB database file, relative to the deployment's folder; opened for reading only.",
+    )
+    database_env: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
+        description="The environment variable that holds a database's SQLAlchemy URL, "
+        "such as postgresql+psycopg://user:password@host/name.",
+    )
+    table: str | None = Field(
+        default=None, description="A table or view of the database, with its schema: mart.kpi_daily."
+    )
+    query: str | None = Field(
+        default=None, description="A SELECT instead of `table`; it is wrapped, so that only the wanted dates are read."
+    )
+
+    @model_validator(mode="after")
+    def _one_place(self) -> SourceSpec:
+        places = [name for name in ("files", "duckdb", "database_env") if getattr(self, name)]
+        if len(places) != 1:
+            msg = f"give exactly one of files, duckdb and database_env (found: {', '.join(places) or 'none'})"
+            raise ValueError(msg)
+        inside = [name for name in ("table", "query") if getattr(self, name)]
+        if self.files and inside:
+            msg = f"{inside[0]} belongs to duckdb or database_env, not to files"
+            raise ValueError(msg)
+        if not self.files and len(inside) != 1:
+            msg = f"give exactly one of table and query beside {places[0]}"
+            raise ValueError(msg)
+        return self._check_files()
+
+    def _check_files(self) -> SourceSpec:
+        for name in ("format", "delimiter", "encoding", "missing_files"):
+            if not self.files and getattr(self, name) != type(self).model_fields[name].default:
+                msg = f"{name} belongs to files"
+                raise ValueError(msg)
+        if self.files and re.search(r"[{}]", DATE_IN_FILES.sub("", self.files)):
+            msg = f"in files, only {{date}} or {{date:%Y%m%d}} may stand in braces, not {self.files!r}"
+            raise ValueError(msg)
+        if self.missing_files == "empty" and not self.per_partition:
+            msg = "missing_files: empty needs {date} in files"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def per_partition(self) -> bool:
+        """Whether each partition has files of its own."""
+        return bool(self.files and DATE_IN_FILES.search(self.files))
+
+    def __str__(self) -> str:
+        if self.files:
+            return self.files
+        return f"{self.table or 'the query'} in {self.duckdb or f'the database of {self.database_env}'}"
+
+
+class CatalogueSpec(SourceSpec):
+    """A table that describes the codes of the readings, joined to them."""
+
+    key: str | None = Field(
+        default=None,
+        description="The catalogue's column with the code; default: the name of the readings' column in their source.",
+    )
+    join: str | None = Field(
+        default=None, description="The readings' column to join; default: the catalogue's own name."
+    )
+    valid_from: str | None = Field(
+        default=None,
+        description="A date column: from when on a line counts. A reading takes the newest line begun by its date. "
+        "Default: the column valid_from, if there is one.",
+    )
+    types: dict[str, Kind] = Field(
+        default_factory=dict, description="Types of columns that the source does not type, as in CSV files."
+    )
+
+    @model_validator(mode="after")
+    def _whole(self) -> CatalogueSpec:
+        if self.per_partition:
+            msg = "a catalogue is read as a whole: {date} has no place in its files"
+            raise ValueError(msg)
+        return self

@@ -1,0 +1,42 @@
+"""Readers of sources: files, DuckDB databases, and every database that SQLAlchemy reaches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from pipelines.tables.source_spec import SourceSpec
+from pipelines.tables.sources import database, duck, files
+from pipelines.tables.sources.wanted import Harvest, Undated, Wanted
+
+__all__ = ["Harvest", "Undated", "Wanted", "columns", "read"]
+
+
+def read(source: SourceSpec, wanted: Wanted, *, base: Path, environ: Mapping[str, str]) -> Harvest:
+    """Read the wanted partitions of a source, and nothing else of it.
+
+    `base` is the folder to which file names relate; `environ` holds the databases' URLs.
+
+    Raises:
+        TableError: the source cannot be used at all; what concerns single partitions is in `Harvest.failed`.
+        MissingSetting: the environment variable of a database is not set.
+    """
+    if source.files:
+        return files.read(source, wanted, base)
+    if source.duckdb:
+        return duck.read(source, wanted, base)
+    return database.read(source, wanted, environ)
+
+
+def columns(source: SourceSpec, wanted: Wanted, *, base: Path, environ: Mapping[str, str]) -> list[str]:
+    """The columns of a source, without reading its rows; of files per partition, those of the newest one.
+
+    Raises:
+        TableError: the source is not there, or lacks a wanted column.
+        MissingSetting: the environment variable of a database is not set.
+    """
+    if source.files:
+        return files.columns(source, wanted, base)
+    if source.duckdb:
+        return duck.columns(source, wanted, base)
+    return database.columns(source, wanted, environ)

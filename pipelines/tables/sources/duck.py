@@ -1,0 +1,136 @@
+"""Reading through DuckDB: whatever can stand after FROM, and database files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from pipelines.delivery.errors import TableError
+from pipelines.tables.frames import shown
+from pipelines.tables.grains import SNAPSHOT, partition_of
+from pipelines.tables.source_spec import SourceSpec
+from pipelines.tables.sources.dates import DAY, DateColumn, date_column
+from pipelines.tables.sources.engine import bare, columns_of, connect, quoted, short
+from pipelines.tables.sources.wanted import (
+    UNDATED_SAMPLE,
+    Harvest,
+    Undated,
+    Wanted,
+    by_partition,
+    check_columns,
+    closest,
+    no_rows,
+    some,
+)
+
+
+def harvest(connection: duckdb.DuckDBPyConnection, relation: str, wanted: Wanted, where: str) -> Harvest:
+    """Read the wanted windows of a relation: one query per range of neighbouring partitions.
+
+    Raises:
+        TableError: a column is missing, or there is no row at all.
+    """
+    types = columns_of(connection, relation)
+    check_columns(wanted, list(types), where)
+    if wanted.calendar.grain == SNAPSHOT:
+        rows = connection.sql(f"SELECT * FROM {relation}").to_arrow_table()  # noqa: S608 - made by us
+        if not rows.num_rows:
+            raise no_rows(wanted, where)
+        return Harvest(by_partition(rows, pa.array([SNAPSHOT] * rows.num_rows, pa.string())))
+    column = date_column(wanted, types)
+    table = select(connection, relation, wanted, column)
+    if not table.num_rows:
+        first, last = _extent(connection, relation, column)
+        raise no_rows(wanted, where, first, last)
+    return Harvest(table, undated=undated(connection, relation, column))
+
+
+def select(connection: duckdb.DuckDBPyConnection, relation: str, wanted: Wanted, column: DateColumn) -> pa.Table:
+    """The rows of the wanted windows, by partition."""
+    parts = []
+    for window in wanted.calendar.ranges(wanted.partitions):
+        condition, values = column.within(window)
+        query = f"SELECT *, {column.day()} AS {DAY} FROM {relation} WHERE {condition}"  # noqa: S608 - values are bound
+        parts.append(connection.sql(query, params=values).to_arrow_table())
+    rows = pa.concat_tables(parts)
+    return by_partition(rows.drop_columns([DAY]), partition_of(rows[DAY], wanted.calendar))
+
+
+def _extent(connection: duckdb.DuckDBPyConnection, relation: str, column: DateColumn) -> tuple[str | None, str | None]:
+    days = f"(SELECT {column.day()} AS d FROM {relation})"  # noqa: S608 - names are quoted
+    query = f"SELECT CAST(min(d) AS VARCHAR), CAST(max(d) AS VARCHAR) FROM {days}"  # noqa: S608 - as above
+    return connection.sql(query).fetchall()[0]
+
+
+def undated(connection: duckdb.DuckDBPyConnection, relation: str, column: DateColumn) -> Undated:
+    """The rows without a date: all counted, some shown."""
+    source = f"FROM {relation} WHERE {column.undated()}"
+    sample = connection.sql(f"SELECT * {source} LIMIT {UNDATED_SAMPLE}").to_arrow_table()
+    if not sample.num_rows:
+        return Undated()
+    count = connection.sql(f"SELECT count(*) {source}").fetchall()[0][0]
+    return Undated(count, as_sample(sample))
+
+
+def as_sample(rows: pa.Table) -> list[dict[str, str | None]]:
+    """Rows as texts, for people."""
+    return pa.table([shown(column) for column in rows.columns], names=rows.column_names).to_pylist()
+
+
+def read(source: SourceSpec, wanted: Wanted, base: Path) -> Harvest:
+    """Read a table or a query of a DuckDB database file.
+
+    Raises:
+        TableError: the file or table is not there, is held by a writer, or lacks a column or rows.
+    """
+    with _opened(source, wanted, base) as (connection, relation):
+        return harvest(connection, relation, wanted, str(source))
+
+
+def columns(source: SourceSpec, wanted: Wanted, base: Path) -> list[str]:
+    """The columns of a table or a query; raises as `read`."""
+    with _opened(source, wanted, base) as (connection, relation):
+        found = list(columns_of(connection, relation))
+    check_columns(wanted, found, str(source))
+    return found
+
+
+@contextmanager
+def _opened(source: SourceSpec, wanted: Wanted, base: Path) -> Iterator[tuple[duckdb.DuckDBPyConnection, str]]:
+    path = base / str(source.duckdb)
+    if not path.is_file():
+        raise TableError(
+            f"table {wanted.table}: there is no DuckDB file {source.duckdb} in the deployment's folder",
+            do="Correct `duckdb` in the table's YAML, or create the file.",
+            table=wanted.table,
+            file=str(source.duckdb),
+        )
+    try:
+        with connect(wanted.calendar.timezone, path) as connection:
+            yield connection, f"({bare(source.query)}\n)" if source.query else _table(connection, source, wanted)
+    except duckdb.Error as error:
+        raise TableError(
+            f"table {wanted.table}: {source} cannot be read ({short(error)})",
+            do="Correct the table's YAML or the database; a file open for writing elsewhere must be closed there.",
+            table=wanted.table,
+            file=str(source.duckdb),
+        ) from error
+
+
+def _table(connection: duckdb.DuckDBPyConnection, source: SourceSpec, wanted: Wanted) -> str:
+    query = "SELECT table_schema, table_name FROM information_schema.tables ORDER BY ALL"
+    found = [f"{schema}.{name}" for schema, name in connection.sql(query).fetchall()]
+    name = str(source.table)
+    if name not in found and f"main.{name}" not in found:
+        short_names = [item.removeprefix("main.") for item in found]
+        raise TableError(
+            f"table {wanted.table}: {source.duckdb} has no table {name!r}; it has {some(short_names) or 'no tables'}",
+            do=f"{closest(name, [*found, *short_names])}Correct `table` in the table's YAML.",
+            table=wanted.table,
+            file=str(source.duckdb),
+        )
+    return ".".join(quoted(part) for part in name.split("."))

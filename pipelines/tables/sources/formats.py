@@ -1,0 +1,141 @@
+"""Parquet and CSV: the columns of a file, and the scan of many in one query."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipelines.delivery.errors import ConfigurationError
+from pipelines.tables.source_spec import SourceSpec
+from pipelines.tables.sources.engine import literal, quoted
+from pipelines.tables.sources.places import Place
+
+FILE = "__file"
+"""Column of a scan: the address of the row's file."""
+REJECTS = """
+    SELECT s.file_path AS file, e.line AS line, any_value(e.csv_line) AS text, any_value(e.error_type) AS problem
+    FROM reject_errors e JOIN reject_scans s USING (scan_id, file_id) GROUP BY ALL ORDER BY ALL
+"""
+_CSV = re.compile(r"\.(csv|tsv|txt)(\.gz)?$", re.IGNORECASE)
+_PARQUET = re.compile(r"\.(parquet|pq)$", re.IGNORECASE)
+_HIVE = re.compile(r"([^/=]+)=[^/]+/")
+_DELIMITERS = ",;\t|"
+_HEADER_BYTES = 1 << 20
+
+
+class UnreadableFile(Exception):
+    """A file is not what its format says; the message goes on from the file's name: "is empty"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What one file says about itself. `delimiter` is None for Parquet."""
+
+    name: str
+    columns: tuple[str, ...]
+    delimiter: str | None = None
+
+
+def format_of(source: SourceSpec) -> str:
+    """parquet or csv.
+
+    Raises:
+        ConfigurationError: the name's ending says neither.
+    """
+    files = str(source.files)
+    if source.format:
+        return source.format
+    if _PARQUET.search(files):
+        return "parquet"
+    if _CSV.search(files):
+        return "csv"
+    raise ConfigurationError(
+        f"{files} ends neither like Parquet nor like CSV", do="Say format: parquet or format: csv."
+    )
+
+
+def head(source: SourceSpec, place: Place, name: str) -> Head:
+    """The columns of a file.
+
+    Raises:
+        UnreadableFile: it has none, or is no file of its format.
+    """
+    try:
+        if format_of(source) == "parquet":
+            return Head(name, _parquet_columns(place, name))
+        return _csv_head(source, place, name)
+    except (OSError, EOFError, pa.ArrowException) as error:
+        raise UnreadableFile(
+            f"cannot be read ({str(error).splitlines()[0][:200] if str(error) else type(error).__name__})"
+        ) from error
+
+
+def _parquet_columns(place: Place, name: str) -> tuple[str, ...]:
+    with place.opened(name) as stream:
+        columns = pq.read_schema(stream).names
+    hive = _HIVE.findall(name)
+    return (*columns, *(column for column in hive if column not in columns))
+
+
+def _csv_head(source: SourceSpec, place: Place, name: str) -> Head:
+    with place.opened(name, unpack=True) as stream:
+        start = stream.read(_HEADER_BYTES)
+    encoding = {"utf-8": "utf-8-sig", "utf-16": "utf-16", "latin-1": "latin-1"}[source.encoding]
+    text = start.decode(encoding, "replace")
+    if not text.strip():
+        raise UnreadableFile("is empty: it has no header line")
+    delimiter = source.delimiter or max(_DELIMITERS, key=lambda mark: len(_first_line(text, mark)))
+    columns = tuple(column or f"column{at}" for at, column in enumerate(_first_line(text, delimiter)))
+    lower = [column.lower() for column in columns]
+    twice = next((column for column in columns if lower.count(column.lower()) > 1), None)
+    if twice is not None:
+        raise UnreadableFile(f"has two columns named {twice!r}")
+    return Head(name, columns, delimiter)
+
+
+def _first_line(text: str, delimiter: str) -> list[str]:
+    return next(csv.reader(io.StringIO(text), delimiter=delimiter), [])
+
+
+def scan(source: SourceSpec, place: Place, heads: Sequence[Head]) -> str:
+    """All rows of the files, with the column `FILE`, as something that can stand after FROM."""
+    if format_of(source) == "parquet":
+        return f"read_parquet({_list(place, heads)}, union_by_name = true, filename = '{FILE}')"
+    groups: dict[tuple[tuple[str, ...], str | None], list[Head]] = {}
+    for item in heads:
+        groups.setdefault((item.columns, item.delimiter), []).append(item)
+    return "(" + " UNION ALL BY NAME ".join(_csv_scan(source, place, group) for group in groups.values()) + ")"
+
+
+def _csv_scan(source: SourceSpec, place: Place, heads: Sequence[Head]) -> str:
+    """Files with the same header line. Nothing is guessed: lines that do not fit it are kept as rejects."""
+    columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in heads[0].columns)
+    options = (
+        f"columns = {{{columns}}}, auto_detect = false, header = true,"
+        f" delim = {literal(str(heads[0].delimiter))}, quote = '\"', escape = '\"', encoding = '{source.encoding}',"
+        f" store_rejects = true, filename = '{FILE}'"
+    )
+    return f"SELECT * FROM read_csv({_list(place, heads)}, {options})"  # noqa: S608 - names are literals
+
+
+def rejects(connection: duckdb.DuckDBPyConnection) -> pa.Table:
+    """The lines of CSV files that could not be taken apart, each once: file, line, text, problem."""
+    if not connection.sql("SELECT 1 FROM duckdb_tables() WHERE table_name = 'reject_errors'").fetchall():
+        return pa.table({"file": pa.array([], pa.string())})
+    return connection.sql(REJECTS).to_arrow_table()
+
+
+def without_file(relation: str) -> str:
+    """A scan without its column `FILE`."""
+    return f"(SELECT * EXCLUDE ({quoted(FILE)}) FROM {relation})"  # noqa: S608 - made by us
+
+
+def _list(place: Place, heads: Sequence[Head]) -> str:
+    return "[" + ", ".join(literal(place.exact(item.name)) for item in heads) + "]"

@@ -1,0 +1,85 @@
+"""Where files are: the deployment's folder, or any address that fsspec knows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import fsspec
+from fsspec import AbstractFileSystem
+
+from pipelines.delivery.errors import ConfigurationError
+from pipelines.tables.source_spec import DATE_IN_FILES
+from pipelines.tables.sources.engine import connect, short
+
+_PATTERN = re.compile(r"[*?\[]")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A pattern of file names on a file system."""
+
+    fs: AbstractFileSystem
+    pattern: str
+    local: bool
+
+    @classmethod
+    def of(cls, files: str, base: Path) -> Place:
+        """The place of `files`, relative to `base` unless it is an address.
+
+        Raises:
+            ConfigurationError: the address needs a package that is not installed.
+        """
+        if "://" not in files:
+            return cls(fsspec.filesystem("file"), str(base.absolute() / files), local=True)
+        protocol = files.split("://", 1)[0]
+        try:
+            fs, path = fsspec.url_to_fs(files)
+        except (ImportError, ValueError) as error:
+            raise ConfigurationError(
+                f"{files} cannot be opened: {short(error)}",
+                do=f"Install the fsspec package for {protocol}:// into this environment.",
+            ) from error
+        return cls(fs, str(path), local=protocol in {"file", "local"})
+
+    def find(self, day: date | None = None) -> list[str]:
+        """The files of the pattern, in order, with `{date}` replaced by a day."""
+        pattern = self.pattern
+        if day is not None:
+            pattern = DATE_IN_FILES.sub(lambda found: day.strftime(found[1]) if found[1] else day.isoformat(), pattern)
+        return self._matching(pattern)
+
+    def any_day(self) -> list[str]:
+        """The files of the pattern, in order, with `{date}` standing for anything."""
+        return self._matching(DATE_IN_FILES.sub("*", self.pattern))
+
+    def _matching(self, pattern: str) -> list[str]:
+        if self.fs.isfile(pattern):
+            return [pattern]
+        if not _PATTERN.search(pattern):
+            return []
+        return sorted(str(name) for name in self.fs.glob(pattern) if self.fs.isfile(name))
+
+    def address(self, name: str) -> str:
+        """A file's name as DuckDB reports it."""
+        return name if self.local else str(self.fs.unstrip_protocol(name))
+
+    def exact(self, name: str) -> str:
+        """A file's address as DuckDB takes it without seeing a pattern in it."""
+        return _PATTERN.sub(r"[\g<0>]", self.address(name))
+
+    @contextmanager
+    def opened(self, name: str, *, unpack: bool = False) -> Iterator[Any]:
+        """A file for reading bytes; `unpack` by its ending."""
+        with self.fs.open(name, "rb", compression="infer" if unpack else None) as stream:
+            yield stream
+
+    def connected(self, timezone: str) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
+        """A DuckDB that sees this place. Its own S3 support would have to be downloaded, so fsspec does it."""
+        return connect(timezone, fs=None if self.local else self.fs)

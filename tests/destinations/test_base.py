@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from pipelines.delivery.errors import ConfigurationError
+from pipelines.delivery.upsert import Outcome
+from pipelines.destinations.base import Threshold
+from tests.destinations.given import dataset, reasons, rows, stativate, valuestreamer
+
+
+@pytest.mark.parametrize(
+    ("threshold", "wrong", "expected"),
+    [
+        ({"count": 0}, 0, False), ({"count": 0}, 1, True), ({"count": 5}, 5, False), ({"count": 5}, 6, True),
+        ({"percent": 10}, 10, False), ({"percent": 10}, 11, True), ({"percent": 50, "count": 3}, 4, True),
+        ({"percent": 2, "count": 30}, 4, True), ({"percent": 50, "count": 30}, 4, False),
+    ],
+)  # fmt: skip
+def test_a_threshold_is_exceeded_when_either_part_is(
+    threshold: dict[str, float], wrong: int, *, expected: bool
+) -> None:
+    """percent is of all rows; exactly at the bound is not above it."""
+    assert Threshold.model_validate(threshold).exceeded(wrong, 100) is expected
+
+
+def test_no_rows_exceed_no_threshold() -> None:
+    """An empty partition is no alarm."""
+    assert not Threshold(percent=0, count=0).exceeded(0, 0)
+
+
+def test_by_default_any_wrong_row_warns_and_none_fails() -> None:
+    """Rejected, invalid and quarantined rows turn a partition yellow unless the sync says otherwise."""
+    spec = stativate()
+    assert spec.warn_above is not None
+    assert spec.warn_above.exceeded(1, 1_000_000)
+    assert spec.fail_above is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"mode": "prod"}, "mode"),
+        ({"name": "status-board"}, "name"),
+        ({"account": "vs prod"}, "account"),
+        ({"on_nul": "skip"}, "on_nul"),
+        ({"where": "actual >"}, "where: the condition 'actual >' cannot be used"),
+        ({"where": "true); drop table rows; select (true"}, "where"),
+        ({"warn_above": {}}, "percent or count"),
+        ({"warn_above": {"percent": 101}}, "percent is from 0 to 100"),
+        ({"warn_above": {"count": -1}}, "count is 0 or more"),
+        ({"send_when": ["colour"]}, "no field \"colour\". Did you mean color"),
+        ({"send_when": []}, "names no field"),
+        ({"send_when": ["color"]}, "send_when names color, which the sync does not send"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_named_when_the_yaml_is_read(fields: dict[str, object], said: str) -> None:
+    """A wrong field, value or name never waits for the first run."""
+    with pytest.raises(ValidationError, match=said.replace("?", r"\?")):
+        stativate(**fields)
+
+
+def test_names_are_checked_against_the_columns_there_are() -> None:
+    """The check at load names sync, field, column and what was probably meant."""
+    spec = valuestreamer(kpi_id="valuestreamer_kpi")
+    with pytest.raises(ConfigurationError) as caught:
+        spec.check([*dataset(), "date"])
+    assert "sync shop_floor, kpi_id" in str(caught.value)
+    assert "Did you mean valuestreamer_kpi_id" in str(caught.value)
+    valuestreamer().check([*dataset(), "date"])
+
+
+@pytest.mark.parametrize("spec", [stativate, valuestreamer])
+@pytest.mark.parametrize(
+    ("on_null", "outcome", "reason"),
+    [
+        ("invalid", Outcome.INVALID, "actual is empty"),
+        ("skip", Outcome.NOT_SELECTED, "actual is empty (on_null: skip)"),
+    ],
+)
+def test_a_row_without_a_value_is_never_zero(spec: object, on_null: str, outcome: Outcome, reason: str) -> None:
+    """A null is invalid, or skipped where the sync says so; other rows go their way."""
+    assert callable(spec)
+    built = spec(on_null=on_null).build(rows(dataset(actual=None), dataset(actual=4.0, team="B")))
+    assert [upsert.rows for upsert in built.upserts] == [(1,)]
+    assert [one.outcome for one in built.dropped] == [outcome]
+    assert reasons(built) == [reason]

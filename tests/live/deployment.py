@@ -1,0 +1,169 @@
+"""A user's own deployment in a folder, served by Dagster (webserver and daemon) with a sandbox beside it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+import pipelines
+from pipelines.home import Home
+from pipelines.instance import environment, prepare_instance
+from pipelines.sandbox.server import SandboxServer
+
+SAMPLE = Path(pipelines.__file__).parent / "sample"
+_PYPROJECT = """
+[tool.dg]
+directory_type = "project"
+[tool.dg.project]
+root_module = "livedeployment"
+registry_modules = ["pipelines"]
+"""
+_DEFINITIONS = """
+from pathlib import Path
+import dagster as dg
+from pipelines.components.deployment import load_deployment
+
+@dg.definitions
+def defs():
+    return load_deployment(Path(__file__).parent)
+"""
+_START_S = 120.0
+
+
+def write_deployment(folder: Path, files: Mapping[str, str]) -> Path:
+    """Make the package `livedeployment` with these `defs.yaml` files; returns the deployment's folder."""
+    package = folder / "livedeployment"
+    (package / "defs").mkdir(parents=True)
+    (folder / "pyproject.toml").write_text(_PYPROJECT)
+    (package / "__init__.py").touch()
+    (package / "defs" / "__init__.py").touch()
+    (package / "definitions.py").write_text(_DEFINITIONS)
+    shutil.copytree(SAMPLE, package / "sample")
+    for name, text in files.items():
+        (package / "defs" / name).mkdir()
+        (package / "defs" / name / "defs.yaml").write_text(text)
+    return package
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """A served deployment."""
+
+    url: str
+    folder: Path
+    home: Home
+    sandbox: SandboxServer
+
+    def query(self, text: str, **variables: Any) -> dict[str, Any]:
+        """Ask Dagster's GraphQL."""
+        answer = httpx.post(f"{self.url}/graphql", json={"query": text, "variables": variables}, timeout=60)
+        body = answer.json()
+        assert "errors" not in body, body
+        return body["data"]
+
+    def backfill(self, assets: list[str], partitions: list[str]) -> str:
+        """Launch a backfill of a selection; returns its id."""
+        data = self.query(
+            """mutation($params: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $params) {
+                 __typename ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message } } }""",
+            params={"assetSelection": [{"path": [asset]} for asset in assets], "partitionNames": partitions},
+        )["launchPartitionBackfill"]
+        assert data["__typename"] == "LaunchBackfillSuccess", data
+        return data["backfillId"]
+
+    def wait_for_backfill(self, backfill: str, seconds: float = 240) -> str:
+        """The status in which the backfill ends."""
+        text = """query($id: String!) { partitionBackfillOrError(backfillId: $id) {
+                    ... on PartitionBackfill { status } } }"""
+        return wait_for(
+            lambda: _ended(self.query(text, id=backfill)["partitionBackfillOrError"]["status"]), seconds, "the backfill"
+        )
+
+    def partitions(self, asset: str) -> dict[str, str]:
+        """The partitions of an asset that are not missing: key -> MATERIALIZED or FAILED."""
+        text = """query($key: AssetKeyInput!) { assetNodeOrError(assetKey: $key) { ... on AssetNode {
+                    assetPartitionStatuses { ... on TimePartitionStatuses { ranges { status startKey endKey } } } } } }"""
+        ranges = self.query(text, key={"path": [asset]})["assetNodeOrError"]["assetPartitionStatuses"]["ranges"]
+        found = {}
+        for span in ranges:
+            first, last = (int(span[end][-2:]) for end in ("startKey", "endKey"))
+            for day in range(first, last + 1):
+                found[f"{span['startKey'][:-2]}{day:02}"] = span["status"]
+        return found
+
+    def runs(self, **tags: str) -> list[dict[str, Any]]:
+        """The runs with these tags."""
+        text = """query($filter: RunsFilter!) { runsOrError(filter: $filter) { ... on Runs { results {
+                    runId status jobName tags { key value } } } } }"""
+        wanted = [{"key": key.replace("__", "/"), "value": value} for key, value in tags.items()]
+        return self.query(text, filter={"tags": wanted})["runsOrError"]["results"]
+
+
+def wait_for(look: Any, seconds: float, what: str) -> Any:
+    """What `look` returns as soon as it is something."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        found = look()
+        if found:
+            return found
+        time.sleep(1)
+    raise TimeoutError(f"{what} did not come within {seconds:.0f} s")
+
+
+@contextmanager
+def served(folder: Path, home: Home, module: str = "livedeployment.definitions") -> Iterator[Live]:
+    """Start the sandbox and Dagster from Python, not through a shell: a background job of a shell ignores SIGINT."""
+    prepare_instance(home)
+    port = _free_port()
+    env = environment(home) | {"PYTHONPATH": os.pathsep.join([str(folder.parent), os.environ.get("PYTHONPATH", "")])}
+    command = [sys.executable, "-m", "dagster", "dev", "-m", module, "-h", "127.0.0.1", "-p", str(port)]
+    log = home.path / "dagster.log"
+    with SandboxServer.start(home, port=0) as sandbox, log.open("wb") as output:
+        process = subprocess.Popen(
+            command, cwd=folder.parent, env=env, stdout=output, stderr=output, start_new_session=True
+        )
+        try:
+            url = f"http://127.0.0.1:{port}"
+            wait_for(lambda: _answers(process, url, log), _START_S, "Dagster's UI")
+            yield Live(url, folder, home, sandbox)
+        finally:
+            _stop(process)
+
+
+def _answers(process: subprocess.Popen[bytes], url: str, log: Path) -> bool:
+    assert process.poll() is None, log.read_text(errors="replace")[-3000:]
+    try:
+        return httpx.get(f"{url}/server_info", timeout=5).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.send_signal(signal.SIGINT)
+    try:
+        process.wait(30)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _ended(status: str) -> str | None:
+    return status if status.startswith(("COMPLETED", "FAILED", "CANCELED")) else None
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
