@@ -1,7 +1,13 @@
-"""Fixtures that the whole suite shares."""
+"""Fixtures and settings that the whole suite shares."""
 
 from __future__ import annotations
+
+from hypothesis import settings
 
 from tests.postgres import postgres
 
 __all__ = ["postgres"]
+
+# How long an example takes says more about the machine than about the code.
+settings.register_profile("pipelines", deadline=None)
+settings.load_profile("pipelines")

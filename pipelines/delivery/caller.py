@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import random
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -20,8 +19,9 @@ from pipelines.delivery.errors import (
 )
 from pipelines.delivery.messages import Answer, Exchange, Lost, NotSent, Port, Request
 from pipelines.delivery.pace import Pace
+from pipelines.delivery.quota import RateHeaders, rate_headers
 from pipelines.delivery.report import Traffic
-from pipelines.delivery.retry import RetryPolicy, retry_after_s, served_at, wait_before_retry
+from pipelines.delivery.retry import RetryPolicy, retry_after_s, wait_before_retry
 
 STOPS = (AccountStopped, AccountUnavailable)
 """What a call raises when nothing more may go out in this run."""
@@ -113,22 +113,16 @@ class Caller:
         exchange = await self._port.send(request)
         answered = exchange if isinstance(exchange, Answer) else None
         self._traffic.note(_partition.get(), len(request.body or b""), answered.seconds if answered else None)
+        self._pace.answered(sent_at)
         self._observe(answered.headers if answered else {})
         if answered is not None:
             self._heed(request, answered, sent_at)
         return exchange
 
     def _observe(self, headers: Mapping[str, str]) -> None:
-        """Let the pace heed X-RateLimit-Limit, -Remaining and -Reset (Unix seconds), where an API sends them."""
-        limit, remaining, reset = (
-            _number(headers.get(f"x-ratelimit-{name}")) for name in ("limit", "remaining", "reset")
-        )
-        self._pace.observe(
-            None if limit is None else int(limit),
-            None if remaining is None else int(remaining),
-            reset,
-            served_at=served_at(headers),
-        )
+        """Let the pace heed the answer's rate headers, and know that a request is in flight no more."""
+        told = rate_headers(headers) or RateHeaders()
+        self._pace.observe(told.limit, told.remaining, told.reset_at, served_at=told.served_at)
 
     def _heed(self, request: Request, answer: Answer, sent_at: float) -> None:
         if answer.status == 429:
@@ -206,12 +200,3 @@ class Caller:
 def _words(answer: Answer) -> str:
     text = answer.text(200)
     return f" ({text})" if text else ""
-
-
-def _number(text: str | None) -> float | None:
-    """A header's number; None where there is none or it is something else."""
-    try:
-        number = float(text or "")
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else None

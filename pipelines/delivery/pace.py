@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from bisect import insort
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import takewhile
@@ -23,6 +24,8 @@ from pipelines.delivery.throttle import PAUSE_S, Throttle
 _LONGEST_GUARD_S = 1.0
 _RECENT_S = 5.0
 _LEAST_SAMPLE_S = 1.0
+_ANSWERS_TO_TRUST = 5
+"""Before so many answers the fastest one may have been slow itself, for instance to connect."""
 _NAP_S = 1.0
 """Waiting is cut into naps, so that news (an answer's headers, a clock set back) are heeded soon."""
 _GRID = 200
@@ -76,6 +79,8 @@ class Pace:
         self._sleep = sleep
         self._log: deque[float] = deque()
         self._seen = float("-inf")
+        self._answers = 0
+        self._fastest = float("inf")
         self._turn = asyncio.Lock()
         self._throttle = Throttle(self._spans[0].requests / self._spans[0].seconds if self._spans else None)
         self._quota = Quota(share)
@@ -89,6 +94,22 @@ class Pace:
             now = self._seen
             self._note(now)
         return max(0.0, now - asked)
+
+    def answered(self, sent_at: float) -> None:
+        """The request that left at `sent_at`, by this pace's clock, was answered, or given up, just now.
+
+        It may have reached the server at any time until then, less what the fastest answer took on its way back: from
+        that moment on it counts, so that a server that is slow to notice requests never notices too many at once.
+        """
+        took = max(0.0, self._now() - sent_at)
+        self._answers += 1
+        self._fastest = min(self._fastest, took)
+        late = took if self._answers < _ANSWERS_TO_TRUST else took - self._fastest
+        left = next((at for at in range(len(self._log) - 1, -1, -1) if self._log[at] <= sent_at), None)
+        if late > 0 and left is not None:
+            noted = self._log[left]
+            del self._log[left]
+            insort(self._log, noted + late)
 
     def due_in(self) -> float:
         """Seconds until a request may leave, as far as is known now; 0: at once."""

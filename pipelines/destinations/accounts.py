@@ -78,9 +78,11 @@ class Settings(BaseModel, ABC):
     live_limits: ClassVar[Limits] = CAUTIOUS
 
     url: str = Field(description="Base address of the API.")
-    rate: tuple[Window, ...] | None = Field(None, description="Requests per time, such as 10/s or 5/s, 1000/h.")
-    in_flight: int | None = Field(None, ge=1, description="Requests in flight at once.")
-    timeout: float = Field(30.0, gt=0, allow_inf_nan=False, description="Seconds until an answer counts as lost.")
+    rate: tuple[Window, ...] | None = Field(default=None, description="Requests per time, such as 10/s or 5/s, 1000/h.")
+    in_flight: int | None = Field(default=None, ge=1, description="Requests in flight at once.")
+    timeout: float = Field(
+        default=30.0, gt=0, allow_inf_nan=False, description="Seconds until an answer counts as lost."
+    )
 
     @field_validator("rate", mode="before")
     @classmethod

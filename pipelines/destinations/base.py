@@ -24,8 +24,8 @@ class Threshold(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    percent: float | None = Field(None, description="Percent of the partition's rows.")
-    count: int | None = Field(None, description="Number of rows.")
+    percent: float | None = Field(default=None, description="Percent of the partition's rows.")
+    count: int | None = Field(default=None, description="Number of rows.")
 
     @model_validator(mode="after")
     def _bounded(self) -> Threshold:
@@ -65,20 +65,22 @@ class SyncSpec(BaseModel, ABC):
         description="sandbox: only to this machine's sandbox; dry: plan and send nothing; live: to the real API."
     )
     where: str | None = Field(
-        None, description="SQL condition over the row's columns (DuckDB); other rows are not selected."
+        default=None, description="SQL condition over the row's columns (DuckDB); other rows are not selected."
     )
     on_null: Literal["invalid", "skip"] = Field(
-        "invalid", description="What a row without a value is: invalid, or skipped as not selected. It is never 0."
+        default="invalid",
+        description="What a row without a value is: invalid, or skipped as not selected. It is never 0.",
     )
     send_when: list[str] | None = Field(
-        None, description="Fields whose change is sent; by default every field that the sync sends."
+        default=None, description="Fields whose change is sent; by default every field that the sync sends."
     )
     warn_above: Threshold | None = Field(
-        Threshold(percent=None, count=0),
+        default=Threshold(count=0),
         description="Rejected, invalid and quarantined rows above this turn a partition yellow.",
     )
     fail_above: Threshold | None = Field(
-        None, description="Rejected, invalid and quarantined rows above this turn a partition red; by default none do."
+        default=None,
+        description="Rejected, invalid and quarantined rows above this turn a partition red; by default none do.",
     )
 
     @field_validator("where")

@@ -175,7 +175,7 @@ class FormatBy(BaseModel):
 
     by: str = Field(description="Column that decides, such as unit.")
     cases: dict[str, str] = Field(description="Text in that column -> format, such as {Time: time, '%': percent}.")
-    otherwise: str = Field("compact", description="Format of all other rows, those without a text included.")
+    otherwise: str = Field(default="compact", description="Format of all other rows, those without a text included.")
 
     @field_validator("cases")
     @classmethod

@@ -33,12 +33,12 @@ class Bounds(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     rows: dict[str, Text | list[Text]] | None = Field(
-        None, alias="for", description="Only rows with this text in this column, such as {kpi: on_time_pct}."
+        default=None, alias="for", description="Only rows with this text in this column, such as {kpi: on_time_pct}."
     )
-    below: float | None = Field(None, description="The value is less than this.")
-    above: float | None = Field(None, description="The value is greater than this.")
-    at_least: float | None = Field(None, description="The value is this or greater.")
-    at_most: float | None = Field(None, description="The value is this or less.")
+    below: float | None = Field(default=None, description="The value is less than this.")
+    above: float | None = Field(default=None, description="The value is greater than this.")
+    at_least: float | None = Field(default=None, description="The value is this or greater.")
+    at_most: float | None = Field(default=None, description="The value is this or less.")
 
     @model_validator(mode="after")
     def _one_bound(self) -> Bounds:

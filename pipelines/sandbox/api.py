@@ -23,6 +23,8 @@ class Api(ABC, Generic[S]):
     about: ClassVar[str]
     credentials: ClassVar[Mapping[str, str]]
     """The headers that the sandbox wants, for the documentation."""
+    parameters: ClassVar[Mapping[str, str]]
+    """Values of path and query parameters that work in an empty sandbox or soon after, for the documentation."""
     media_type: ClassVar[str] = "application/json"
     """Of the request bodies, for the documentation."""
 

@@ -51,6 +51,11 @@ class Dnsimple(Api[DnsimpleSettings]):
     prefix = "/dnsimple/v2"
     about = f"Platform statuses. `Authorization: Bearer {DNSIMPLE_TOKEN}`, account {DNSIMPLE_ACCOUNT}."
     credentials: ClassVar[Mapping[str, str]] = {"authorization": f"Bearer {DNSIMPLE_TOKEN}"}
+    parameters: ClassVar[Mapping[str, str]] = {
+        "account": str(DNSIMPLE_ACCOUNT),
+        "status": "1",
+        "resource": "domain:101",
+    }
 
     def offer(self) -> Sequence[Endpoint]:
         """The endpoints that the product calls."""
@@ -82,7 +87,7 @@ class Dnsimple(Api[DnsimpleSettings]):
     def put_resources(self, resources: Sequence[str], *, replace: bool = False) -> None:
         """Let resources exist; with `replace` only these."""
         if replace:
-            for known in set(self._resources.keys()) - set(resources):
+            for known in set(self._resources) - set(resources):
                 self._resources.take(known)
         for resource in resources:
             self._resources.put(resource, {})
@@ -92,7 +97,7 @@ class Dnsimple(Api[DnsimpleSettings]):
         return {
             "statuses": list(self._statuses.values()),
             "history": [line for _, line in sorted(self._history.as_dict().items())],
-            "resources": list(self._resources.keys()),
+            "resources": list(self._resources),
         }
 
     def authenticated(self, headers: Mapping[str, str]) -> bool:

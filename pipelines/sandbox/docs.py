@@ -35,17 +35,18 @@ def describe(app: FastAPI, sandbox: Sandbox) -> None:
 
 def _operation(api: Api[Any], endpoint: Endpoint) -> dict[str, Any]:
     text = {"type": "string"}
-    in_path = [
-        {"name": name, "in": "path", "required": True, "schema": text} for name in _PARAMETER.findall(endpoint.path)
-    ]
-    in_query = [
-        {"name": name, "in": "query", "description": what, "schema": text} for name, what in endpoint.query.items()
+    path = dict.fromkeys(_PARAMETER.findall(endpoint.path), "")
+    parameters = [
+        {"name": name, "in": place, "required": place == "path", "description": what, "schema": text}
+        | ({"example": api.parameters[name]} if name in api.parameters else {})
+        for place, names in (("path", path), ("query", endpoint.query))
+        for name, what in names.items()
     ]
     operation: dict[str, Any] = {
         "tags": [api.title],
         "summary": endpoint.summary,
         "description": " ".join((endpoint.handle.__doc__ or "").split()),
-        "parameters": in_path + in_query,
+        "parameters": parameters,
         "x-headers": dict(api.credentials),
         "responses": {str(status): {"description": what} for status, what in endpoint.answers.items()},
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import date, timedelta
 from typing import Any
 
 from pipelines.sandbox.core import Sandbox
@@ -20,13 +21,21 @@ _PLAIN = {
 }
 _RECORDS = "valuestreamer/records"
 _META = "valuestreamer/meta"
+_HELD = {
+    "stativate": "stativate/statuses",
+    "valuestreamer": _RECORDS,
+    "dnsimple": "dnsimple/statuses",
+    "feedback_house": "feedback_house/areas",
+}
+_DAYS_SHOWN = 370
 
 
 def look(sandbox: Sandbox, epoch: str, since: int) -> dict[str, Any]:
     """The boards as they differ from what was seen at `since` of `epoch`; `fresh`: these are all there is.
 
     `statuses`, `states` and `areas` map keys to entries, `records` series to dates to values in the order of the
-    KPI's own; null stands for what is gone. `meta` is there where it may have changed.
+    KPI's own (of a fresh look those of the newest year); null stands for what is gone. `meta` is there where it may
+    have changed.
     """
     state = sandbox.state
     fresh = epoch != state.epoch
@@ -35,7 +44,7 @@ def look(sandbox: Sandbox, epoch: str, since: int) -> dict[str, Any]:
         "at": state.journal.at,
         "id": state.id,
         "fresh": fresh,
-        "counts": {name: _counts(counts) for name, counts in sandbox.counts.items()},
+        "counts": {name: _counts(counts, len(state.shelf(_HELD[name]))) for name, counts in sandbox.counts.items()},
         "statuses": {},
         "states": {},
         "areas": {},
@@ -56,9 +65,15 @@ def look(sandbox: Sandbox, epoch: str, since: int) -> dict[str, Any]:
 
 
 def _everything(sandbox: Sandbox) -> Iterable[tuple[str, str]]:
-    for shelf in (*_PLAIN, _RECORDS):
-        for key in sandbox.state.shelf(shelf).keys():
+    for shelf in _PLAIN:
+        for key in sandbox.state.shelf(shelf):
             yield shelf, key
+    days = sandbox.state.shelf(_RECORDS)
+    newest = max(days, default="")[:10]
+    oldest = str(date.fromisoformat(newest) - timedelta(days=_DAYS_SHOWN)) if newest else ""
+    for key in sandbox.state.shelf(_RECORDS):
+        if key >= oldest:
+            yield _RECORDS, key
 
 
 def _picked(record: Record | None, fields: tuple[str, ...]) -> dict[str, Any] | None:
@@ -94,6 +109,6 @@ def _kpi(kpi: Kpi) -> dict[str, Any]:
     }
 
 
-def _counts(counts: ApiCounts) -> dict[str, int]:
+def _counts(counts: ApiCounts, held: int) -> dict[str, int]:
     failed = sum(number for status, number in counts.statuses.items() if status == UNANSWERED or status[0] in "45")
-    return {"requests": counts.requests, "failed": failed}
+    return {"requests": counts.requests, "failed": failed, "held": held}

@@ -41,6 +41,7 @@ class FeedbackHouse(Api[FeedbackHouseSettings]):
         f"{FEEDBACK_HOUSE_AUTH_VALUE}` is this sandbox's choice, not a fact of the API."
     )
     credentials: ClassVar[Mapping[str, str]] = {FEEDBACK_HOUSE_AUTH_HEADER: FEEDBACK_HOUSE_AUTH_VALUE}
+    parameters: ClassVar[Mapping[str, str]] = {"id": "5d9b2f000000000000000001"}
 
     def offer(self) -> Sequence[Endpoint]:
         """The endpoints that the product calls."""

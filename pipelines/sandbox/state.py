@@ -40,7 +40,10 @@ class Journal:
 
 
 class Shelf:
-    """Records by key. A record that was changed in place must be `put` again, so that the journal knows."""
+    """Records by key, in the order in which the keys came.
+
+    A record that was changed in place must be `put` again, so that the journal knows.
+    """
 
     def __init__(self, name: str, journal: Journal, records: dict[str, Record]) -> None:
         self.name = name
@@ -64,11 +67,10 @@ class Shelf:
         return record
 
     def values(self) -> Iterator[Record]:
-        """The records, in the order in which their keys came."""
+        """The records."""
         return iter(self._records.values())
 
-    def keys(self) -> Iterator[str]:
-        """The keys, in the order in which they came."""
+    def __iter__(self) -> Iterator[str]:
         return iter(self._records)
 
     def as_dict(self) -> dict[str, Record]:

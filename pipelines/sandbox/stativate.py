@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import secrets
 import string
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from pipelines.sandbox.accounts import STATIVATE_API_KEY
 from pipelines.sandbox.api import Api
 from pipelines.sandbox.settings import StativateSettings
 from pipelines.sandbox.state import Record
+from pipelines.sandbox.stativate_fields import DEFAULTS, checked, invalid
 from pipelines.sandbox.web import Endpoint, Incoming, Refusal, Reply, json_reply
 
 _HISTORY_KEPT = 1000
-_ACCESS = ("public", "private")
-_LEVELS = ("public", "private", "owner")
 _SHOWN = (
     "id",
     "shareId",
@@ -32,16 +31,6 @@ _SHOWN = (
     "accessTypeUserList",
     "accessTypeHistory",
 )
-_DEFAULTS: dict[str, Any] = {
-    "name": None,
-    "type": "text",
-    "value": None,
-    "accessType": "private",
-    "description": None,
-    "colorNo": None,
-    "accessTypeUserList": "owner",
-    "accessTypeHistory": "private",
-}
 _EXAMPLE = {
     "name": "Sales by Team 1",
     "type": "text",
@@ -72,6 +61,7 @@ class Stativate(Api[StativateSettings]):
     prefix = "/stativate/v1"
     about = "Status boards. Header `stativate-api-key: sandbox`."
     credentials: ClassVar[Mapping[str, str]] = {"stativate-api-key": STATIVATE_API_KEY}
+    parameters: ClassVar[Mapping[str, str]] = {"status_key": "sales-kpi-status-100"}
 
     def offer(self) -> Sequence[Endpoint]:
         """The endpoints of the reference that the product calls."""
@@ -118,27 +108,27 @@ class Stativate(Api[StativateSettings]):
         """Creates the status of a key, or updates it. The value is turned to upper case; sending a value tells every
         subscriber, also when it is the same as before.
         """
-        key, fields = incoming.params["status_key"], self._checked(incoming.json_object())
+        key, fields = incoming.params["status_key"], checked(incoming.json_object(), self.settings.plan)
         status = self._statuses.get(key)
         if status is None:
             for name in self.settings.create_requires:
                 if name not in fields:
-                    raise _invalid(f'"{name}" is required')
+                    raise invalid(f'"{name}" is required')
             status = self._created(key)
             code = self.settings.create_status
         else:
             code = 200
             if self.settings.omitted_fields == "clear":
-                fields = {**_DEFAULTS, **fields}
+                fields = {**DEFAULTS, **fields}
         self._edit(key, status, fields)
         return json_reply(code, _shown(status))
 
     def patch_status(self, incoming: Incoming) -> Reply:
         """Updates the given properties, at least one."""
         key, status = self._by_id(incoming)
-        fields = self._checked(incoming.json_object())
+        fields = checked(incoming.json_object(), self.settings.plan)
         if not fields:
-            raise _invalid("The body must have at least one property")
+            raise invalid("The body must have at least one property")
         self._edit(key, status, fields)
         return json_reply(200, _shown(status))
 
@@ -189,7 +179,7 @@ class Stativate(Api[StativateSettings]):
             "id": _random(20, string.ascii_letters + string.digits),
             "shareId": _random(6, string.ascii_lowercase + string.digits),
             "key": key,
-            **_DEFAULTS,
+            **DEFAULTS,
             "createdAt": self.state.now(),
             "changes": 0,
             "notifications": 0,
@@ -210,25 +200,6 @@ class Stativate(Api[StativateSettings]):
             status["history"] = [*status["history"][1 - _HISTORY_KEPT :], {"at": now, "value": fields["value"]}]
         self._statuses.put(key, status)
 
-    def _checked(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """The fields of a body, as they are stored."""
-        fields = {}
-        for name, value in body.items():
-            check = _CHECKS.get(name)
-            if check is None:
-                raise _invalid(f'"{name}" is not allowed')
-            fields[name] = check(name, value)
-        for name in ("accessTypeUserList", "accessTypeHistory"):
-            if name in fields and name not in self.settings.plan:
-                raise Refusal(402, f'"{name}" is not available in your plan')
-        if "links" not in self.settings.plan and "://" in (fields.get("description") or ""):
-            raise Refusal(402, "Links in a description are not available in your plan")
-        return fields
-
-
-def _invalid(message: str) -> Refusal:
-    return Refusal(400, message, errorCode="validationError")
-
 
 def _shown(status: Record) -> dict[str, Any]:
     """A status as the API shows it: without key and times, and with "owners" where the request says "owner", as in
@@ -239,47 +210,5 @@ def _shown(status: Record) -> dict[str, Any]:
     return shown
 
 
-def _text(shortest: int, longest: int, *, upper: bool = False) -> Callable[[str, Any], str]:
-    """A string whose length is counted in UTF-16 units, as JavaScript counts, after upper-casing."""
-
-    def check(name: str, value: Any) -> str:
-        if not isinstance(value, str):
-            raise _invalid(f'"{name}" must be a string')
-        text = value.upper() if upper else value
-        length = len(text.encode("utf-16-le", "surrogatepass")) // 2
-        if not shortest <= length <= longest:
-            raise _invalid(f'"{name}" must have {shortest} to {longest} characters, it has {length}')
-        return text
-
-    return check
-
-
-def _one_of(*allowed: str) -> Callable[[str, Any], str]:
-    def check(name: str, value: Any) -> str:
-        if value not in allowed:
-            raise _invalid(f'"{name}" must be one of {", ".join(allowed)}')
-        return value
-
-    return check
-
-
-def _color(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 12:
-        raise _invalid(f'"{name}" must be a whole number from 1 to 12')
-    return value
-
-
 def _random(length: int, alphabet: str) -> str:
     return "".join(secrets.choice(alphabet) for _ in range(length))
-
-
-_CHECKS: dict[str, Callable[[str, Any], Any]] = {
-    "name": _text(3, 42),
-    "type": _one_of("text"),
-    "value": _text(1, 10, upper=True),
-    "accessType": _one_of(*_ACCESS),
-    "description": _text(0, 400),
-    "colorNo": _color,
-    "accessTypeUserList": _one_of(*_LEVELS),
-    "accessTypeHistory": _one_of(*_LEVELS),
-}

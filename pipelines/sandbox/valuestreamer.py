@@ -8,7 +8,6 @@ every status but 415, is not documented: those are the sandbox's own.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any, ClassVar
@@ -17,13 +16,10 @@ from pipelines.sandbox.accounts import VALUESTREAMER_PASSWORD, VALUESTREAMER_USE
 from pipelines.sandbox.api import Api
 from pipelines.sandbox.settings import ValuestreamerSettings
 from pipelines.sandbox.state import Record
+from pipelines.sandbox.valuestreamer_checks import check_range, checked_values, iso_date, uuid
 from pipelines.sandbox.valuestreamer_meta import Kpi, Meta, Team, User, sample_meta
 from pipelines.sandbox.web import Endpoint, Incoming, Refusal, Reply, json_reply
 
-_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-_DATE = re.compile(r"\d{4}-\d\d-\d\d")
-_DAYS_LISTED = 31
-_MONTHS_LISTED = 6
 _CREDENTIALS = basic(VALUESTREAMER_USER, VALUESTREAMER_PASSWORD)
 _EXAMPLE = {"values": [{"kpiValueId": "dbabb8fd-8001-5ffa-9bd6-a82984598b13", "value": 177}]}
 _ANSWERS = {400: "An invalid date, id, value or body: `message`", 401: "No or wrong credentials", 404: "Not found"}
@@ -50,6 +46,15 @@ class Valuestreamer(Api[ValuestreamerSettings]):
     about = "KPI exchange. HTTP Basic, user `sandbox`, password `sandbox`; media type `application/vs.v2.0+json`."
     media_type = "application/vs.v2.0+json"
     credentials: ClassVar[Mapping[str, str]] = {"authorization": _CREDENTIALS}
+    parameters: ClassVar[Mapping[str, str]] = {
+        "date": "2013-12-31",
+        "team": "dcb1672a-33db-56dd-9c56-f53902fe6f37",
+        "kpi": "2c154b7a-e914-50f2-8cf5-bd00190d9de7",
+        "team-id": "dcb1672a-33db-56dd-9c56-f53902fe6f37",
+        "kpi-id": "2c154b7a-e914-50f2-8cf5-bd00190d9de7",
+        "from": "2013-12-01",
+        "to": "2013-12-31",
+    }
 
     def offer(self) -> Sequence[Endpoint]:
         """The endpoints of the KPI exchange that the product calls."""
@@ -90,7 +95,7 @@ class Valuestreamer(Api[ValuestreamerSettings]):
     def put_meta(self, meta: Meta) -> None:
         """Add or replace KPIs, teams and users."""
         if meta.replace:
-            for key in list(self._meta.keys()):
+            for key in list(self._meta):
                 self._meta.take(key)
             self.kpis, self.teams, self.users = {}, {}, {}
         for kind, entries, kept in (
@@ -140,7 +145,7 @@ class Valuestreamer(Api[ValuestreamerSettings]):
         recorded = kpi.recorded_by is None or record["teamId"] in kpi.recorded_by
         if not recorded and self.settings.non_recording_team == "refuse":
             raise Refusal(403, f"Team {record['teamId']} does not record KPI {kpi.id}")
-        values = self._values(kpi, incoming.json_object())
+        values = checked_values(kpi, incoming.json_object(), whole_floats=self.settings.whole_floats == "accept")
         known = self._records.get(key)
         now = self.state.now()
         if known is None:
@@ -170,10 +175,10 @@ class Valuestreamer(Api[ValuestreamerSettings]):
                 raise Refusal(400, f'Query parameter "{name}" is required')
         kpi = self._kpi(query["kpi-id"]) if query.get("kpi-id") else None
         team = self._team(query["team-id"]) if query.get("team-id") else None
-        first = _date(query["from"]) if query.get("from") else None
-        last = _date(query["to"]) if query.get("to") else None
+        first = iso_date(query["from"]) if query.get("from") else None
+        last = iso_date(query["to"]) if query.get("to") else None
         if first and last:
-            _check_range(first, last, kpi)
+            check_range(first, last, kpi)
         if kpi and team and first and last:
             found = self._of_series(kpi, team, first, last)
         else:
@@ -231,13 +236,13 @@ class Valuestreamer(Api[ValuestreamerSettings]):
     def _place(self, incoming: Incoming) -> tuple[str, Kpi, Record]:
         """The key that a path leads to, its KPI, and the record's own parts of it."""
         params = incoming.params
-        day, team, kpi = _date(params["date"]), self._team(params["team"]), self._kpi(params["kpi"])
+        day, team, kpi = iso_date(params["date"]), self._team(params["team"]), self._kpi(params["kpi"])
         if kpi.interval == "week" and day.weekday() != 0:
             raise Refusal(400, f"{day} is no Monday, and {kpi.name} is a weekly KPI")
         if kpi.interval == "month" and day.day != 1:
             raise Refusal(400, f"{day} is not the first of a month, and {kpi.name} is a monthly KPI")
         key = f"{day}/{team.id}/{kpi.id}"
-        tile = _uuid(params["sub_tile"]) if "sub_tile" in params else None
+        tile = uuid(params["sub_tile"]) if "sub_tile" in params else None
         if tile is not None:
             if tile not in kpi.sub_tile_ids:
                 raise Refusal(404, f"KPI {kpi.id} has no sub-tile {tile}")
@@ -247,41 +252,16 @@ class Valuestreamer(Api[ValuestreamerSettings]):
         return key, kpi, {"date": day.isoformat(), "teamId": team.id, "kpiId": kpi.id, "subTileId": tile}
 
     def _kpi(self, given: str) -> Kpi:
-        kpi = self.kpis.get(_uuid(given))
+        kpi = self.kpis.get(uuid(given))
         if kpi is None:
             raise Refusal(404, f"There is no KPI {given}")
         return kpi
 
     def _team(self, given: str) -> Team:
-        team = self.teams.get(_uuid(given))
+        team = self.teams.get(uuid(given))
         if team is None:
             raise Refusal(404, f"There is no team {given}")
         return team
-
-    def _values(self, kpi: Kpi, body: Mapping[str, Any]) -> dict[str, float]:
-        entries = body.get("values")
-        if set(body) != {"values"} or not isinstance(entries, list) or not entries:
-            raise Refusal(400, 'The body must be {"values": [{"kpiValueId": ..., "value": ...}, ...]}')
-        values: dict[str, float] = {}
-        for entry in entries:
-            if not isinstance(entry, dict) or set(entry) != {"kpiValueId", "value"}:
-                raise Refusal(400, "Each of the values must have a kpiValueId and a value, and nothing else")
-            key, value = entry["kpiValueId"], entry["value"]
-            key = _uuid(key) if isinstance(key, str) else ""
-            if key not in kpi.value_ids:
-                raise Refusal(400, f"KPI {kpi.id} has no value {entry['kpiValueId']}")
-            if key in values:
-                raise Refusal(400, f"Value {key} stands twice in the body")
-            values[key] = self._number(kpi, value)
-        return values
-
-    def _number(self, kpi: Kpi, value: Any) -> float:
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise Refusal(400, f"{value!r} is no number")
-        whole = isinstance(value, int) or (self.settings.whole_floats == "accept" and value.is_integer())
-        if kpi.integer and not whole:
-            raise Refusal(400, f"{kpi.name} takes whole numbers only, not {value!r}")
-        return value
 
 
 def _shown(record: Record) -> dict[str, Any]:
@@ -290,31 +270,3 @@ def _shown(record: Record) -> dict[str, Any]:
         shown["subTileId"] = record["subTileId"]
     shown["values"] = [{"kpiValueId": key, "value": value} for key, value in record["values"].items()]
     return shown
-
-
-def _uuid(given: str) -> str:
-    if not _UUID.fullmatch(given):
-        raise Refusal(400, f"{given!r} is no UUID")
-    return given.lower()
-
-
-def _date(given: str) -> date:
-    try:
-        if _DATE.fullmatch(given):
-            return date.fromisoformat(given)
-    except ValueError:
-        pass
-    raise Refusal(400, f"{given!r} is no date in the form yyyy-MM-dd")
-
-
-def _check_range(first: date, last: date, kpi: Kpi | None) -> None:
-    """Both ends count: the documents' own example of 31 days is 2022-10-01 to 2022-10-31."""
-    if last < first:
-        raise Refusal(400, f"{first} is after {last}")
-    if kpi is None or kpi.interval == "day":
-        if (last - first).days >= _DAYS_LISTED:
-            raise Refusal(400, f"{first} to {last} is more than {_DAYS_LISTED} days")
-        return
-    months = (last.year - first.year) * 12 + last.month - first.month
-    if (months, last.day) >= (_MONTHS_LISTED, first.day):
-        raise Refusal(400, f"{first} to {last} is more than {_MONTHS_LISTED} months")

@@ -98,8 +98,9 @@ def for_catalogue(
     spec: CatalogueSpec, *, key: str, valid_from: str | None, found: Sequence[str], calendar: Calendar
 ) -> Contract:
     """The contract of a catalogue: its key is there, and unique per beginning of validity. `found` are its columns."""
-    known: dict[str, Kind] = {**CATALOGUE_TYPES, **spec.types}
-    kinds = {name: kind for name, kind in known.items() if name in found}
+    kinds: dict[str, Kind] = {**CATALOGUE_TYPES, **spec.types}
+    for name in kinds.keys() - set(found):
+        del kinds[name]
     if valid_from:
         kinds[valid_from] = "date"
     kinds[key] = "text"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+import orjson
 import pandas as pd
 import pyarrow as pa
 
@@ -33,14 +34,19 @@ def arrow_of(series: pd.Series) -> pa.Array:
 
 
 def array_of(values: Sequence[Any]) -> pa.Array:
-    """Python values as one Arrow array: of their common type, else of their texts."""
+    """Python values as one Arrow array: of their common type, else of their texts; objects as JSON."""
     try:
-        return pa.array(values, from_pandas=True)
+        array = pa.array(values, from_pandas=True)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError, ValueError):
-        return pa.array([None if value is None else _text(value) for value in values], pa.string())
+        array = None
+    if array is not None and _is_storable(array.type):
+        return array
+    return pa.array([None if value is None else _text(value) for value in values], pa.string())
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, (dict, list)):
+        value = orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
     return str(value).encode("utf-8", "replace").decode("utf-8")
 
 

@@ -13,6 +13,10 @@ DATE_IN_FILES = re.compile(r"\{date(?::([^{}]+))?\}")
 """`{date}` or `{date:%Y%m%d}` in the name of a file: the first day of a partition."""
 
 
+_CSV = re.compile(r"\.(csv|tsv|txt)(\.gz)?$", re.IGNORECASE)
+_PARQUET = re.compile(r"\.(parquet|pq)$", re.IGNORECASE)
+
+
 class Spec(BaseModel):
     """Base of every part: what is misspelt is an error, and what was checked does not change any more."""
 
@@ -83,10 +87,24 @@ class SourceSpec(Spec):
         if self.files and re.search(r"[{}]", DATE_IN_FILES.sub("", self.files)):
             msg = f"in files, only {{date}} or {{date:%Y%m%d}} may stand in braces, not {self.files!r}"
             raise ValueError(msg)
+        if self.files and not self.format and self._ending is None:
+            msg = f"{self.files} ends neither like Parquet nor like CSV: say format: parquet or format: csv"
+            raise ValueError(msg)
         if self.missing_files == "empty" and not self.per_partition:
             msg = "missing_files: empty needs {date} in files"
             raise ValueError(msg)
         return self
+
+    @property
+    def _ending(self) -> Literal["parquet", "csv"] | None:
+        if _PARQUET.search(str(self.files)):
+            return "parquet"
+        return "csv" if _CSV.search(str(self.files)) else None
+
+    @property
+    def is_parquet(self) -> bool:
+        """Whether the files are Parquet; else they are CSV."""
+        return (self.format or self._ending) == "parquet"
 
     @property
     def per_partition(self) -> bool:

@@ -73,9 +73,12 @@ class PartitionStore:
         )
 
     def rows(self, asset: str, partition: str) -> int:
-        """The number of rows of a stored partition, from the file's footer."""
-        with self._opened(asset, partition) as file:
-            return file.metadata.num_rows
+        """The number of rows of a stored partition, from the file's footer. Raises as `read`."""
+        try:
+            with self._opened(asset, partition) as file:
+                return file.metadata.num_rows
+        except FileNotFoundError:
+            raise _missing(asset, [partition]) from None
 
     def read(self, asset: str, partitions: Sequence[str], columns: Sequence[str] | None = None) -> pd.DataFrame:
         """The rows of the partitions, one after another in the order asked for.
@@ -93,12 +96,7 @@ class PartitionStore:
             found = list(pool.map(lambda partition: self._load(asset, partition, columns), partitions))
         missing = [partition for partition, table in zip(partitions, found, strict=True) if table is None]
         if missing:
-            raise TableError(
-                f"the store holds no {asset} for {_some(missing)}",
-                do=f"Materialize {asset} for {'this partition' if len(missing) == 1 else 'these partitions'} first.",
-                table=asset,
-                partitions=missing,
-            )
+            raise _missing(asset, missing)
         return concat([table for table in found if table is not None])
 
     def newest(self, asset: str, after: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
@@ -148,6 +146,15 @@ def _write_local(path: Path, content: memoryview) -> None:
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def _missing(asset: str, partitions: list[str]) -> TableError:
+    return TableError(
+        f"the store holds no {asset} for {_some(partitions)}",
+        do=f"Materialize {asset} for {'this partition' if len(partitions) == 1 else 'these partitions'} first.",
+        table=asset,
+        partitions=partitions,
+    )
 
 
 def _some(names: Iterable[str], most: int = 5) -> str:

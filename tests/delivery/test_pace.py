@@ -149,3 +149,33 @@ def test_a_clock_that_is_set_back_breaks_nothing(limits: list[Window], steps: li
         clock.off -= back
         assert pace.due_in() <= max(window.seconds for window in limits) + 60.0 + TINY
     assert all(above(sends, window) <= TINY for window in limits)
+
+
+def test_a_server_that_notices_late_never_notices_too_many() -> None:
+    """A request that the server may have seen long after it left counts from then on, once its answer tells so."""
+    clock = Clock()
+    pace = pace_of(clock, Window(2, 1.0), guard=0.0)
+    for _ in range(5):
+        (sent,) = send(pace, clock, 1)
+        clock.real += 0.01
+        pace.answered(sent)
+    clock.real += 10
+    (first,) = send(pace, clock, 1)
+    clock.real += 0.51
+    pace.answered(first)
+    seen_at = first + 0.5
+    later = send(pace, clock, 2)
+    assert later[1] >= seen_at + 1.0 - TINY
+
+
+def test_steady_answers_cost_no_allowance() -> None:
+    """An API that takes its time, but always the same, is used as fully as a fast one."""
+    clock = Clock()
+    pace = pace_of(clock, TEN)
+    start, count = clock.real, 0
+    while clock.real < start + 100:
+        (sent,) = send(pace, clock, 1)
+        count += 1
+        clock.real += 0.05
+        pace.answered(sent)
+    assert count >= 0.95 * 1000

@@ -35,16 +35,18 @@ def test_holders_together_stay_within_every_window(limits: list[Window], turns: 
     assert all(above(sends, window) <= TINY for window in limits)
 
 
-@pytest.mark.parametrize(("window", "seconds"), [(TEN, 60.0), (HOURLY, 4 * 3600.0)])
-def test_handing_over_costs_no_allowance(window: Window, seconds: float) -> None:
-    """Passing the state on after every few sends leaves 95 % of the allowance usable."""
+@pytest.mark.parametrize(("window", "seconds", "nap"), [(TEN, 60.0, 0.1), (HOURLY, 4 * 3600.0, 20.0)])
+def test_handing_over_costs_no_allowance(window: Window, seconds: float, nap: float) -> None:
+    """Passing the state on again and again, at work and while waiting, leaves 95 % of the allowance usable."""
     clock = Clock()
-    pace = pace_of(clock, window, TEN)
+    pace = pace_of(clock, window, Window(50, 1.0))
     end, count = clock.real + seconds, 0
     while clock.real < end:
-        send(pace, clock, 35)
-        count += 35
-        pace = handed_over(pace, clock, window, TEN)
+        if wait := pace.due_in():
+            clock.real += min(wait, nap)
+        while not pace.due_in():
+            count += len(send(pace, clock, 1))
+        pace = handed_over(pace, clock, window, Window(50, 1.0))
     assert count >= 0.95 * window.requests * seconds / window.seconds
 
 
@@ -98,6 +100,37 @@ def test_a_pause_a_lowered_rate_and_what_headers_left_pass_on() -> None:
     assert expected[0] == pytest.approx(START + 7.0)
     assert expected[30] - expected[29] > 20
     assert found == pytest.approx(expected, abs=0.1)
+
+
+def test_a_rate_found_without_a_window_passes_on() -> None:
+    """Where no limit is known the next holder starts from the rate that was found, and climbs on."""
+    clock = Clock()
+    pace = pace_of(clock)
+    for _ in range(100):
+        send(pace, clock, 1)
+        clock.real += 0.1
+    pace.slow_down()
+    successor = handed_over(pace, clock)
+    before = send(successor, clock, 10)
+    for _ in range(300):
+        successor.speed_up()
+        send(successor, clock, 1)
+    after = send(successor, clock, 10)
+    assert before[9] - before[1] == pytest.approx(8 / 5, rel=0.1)
+    assert after[9] - after[0] < 0.9 * (before[9] - before[0])
+
+
+def test_a_clock_set_back_between_holders_makes_no_reset_later() -> None:
+    """The next holder waits for a reset as long as the last one would have, though the clock was set back between."""
+    clock = Clock()
+    pace = pace_of(clock)
+    send(pace, clock, 1)
+    pace.observe(30, 0, clock() + 50.0)
+    state = pace.state()
+    clock.off = -7200.0
+    successor = pace_of(clock)
+    successor.restore(state)
+    assert successor.due_in() == pytest.approx(51.0, abs=0.001)
 
 
 def test_no_state_is_a_fresh_start() -> None:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.delivery.destination import Window
+from pipelines.delivery.pace import Pace
 from pipelines.delivery.quota import RateHeaders, rate_headers
 from tests.delivery.clock import HOURLY, START, TINY, Clock, above, pace_of, send
 
@@ -18,14 +19,14 @@ def sent_now(sends: Sequence[float]) -> int:
 
 
 def test_no_more_leaves_than_headers_leave() -> None:
-    """After an answer that leaves n, n requests leave, and the next one after the reset."""
+    """After an answer that leaves n, n requests leave, and the next one a second after the reset, lest it was rounded."""
     clock = Clock()
     pace = pace_of(clock)
     send(pace, clock, 1)
     pace.observe(30, 5, clock() + 100.0)
     sends = send(pace, clock, 6)
     assert sent_now(sends) == 5
-    assert START + 100.0 <= sends[5] <= START + 102.0
+    assert sends[5] == pytest.approx(START + 101.0)
 
 
 def test_what_is_in_flight_is_taken_off() -> None:
@@ -83,6 +84,44 @@ def test_a_share_of_what_is_left_is_used() -> None:
             break
     assert len(sends) == 11
     assert sends[-1] >= START + 100.0
+
+
+def test_what_is_in_flight_is_taken_off_the_share() -> None:
+    """Requests that left before the quota was known count for this sync's share."""
+    clock = Clock()
+    pace = pace_of(clock, share=0.5)
+    send(pace, clock, 4)
+    pace.observe(30, 20, clock() + 100.0)
+    for _ in range(3):
+        pace.observe(30, 19, clock() + 100.0)
+    assert sent_now(send(pace, clock, 8)) == 7
+
+
+def test_news_are_heeded_while_waiting() -> None:
+    """A request that waits for a reset leaves soon after an answer that tells of a new one."""
+    clock = Clock()
+
+    async def sleep(seconds: float) -> None:
+        await clock.sleep(seconds)
+        if clock.real > START + 3.0:
+            pace.observe(30, 20, START + 3600.0)
+
+    pace = Pace([], clock=clock, sleep=sleep)
+    send(pace, clock, 2)
+    pace.observe(30, 0, START + 1000.0)
+    (waited,) = send(pace, clock, 1)
+    assert waited < START + 6.0
+
+
+def test_a_clock_that_is_set_back_makes_no_reset_later() -> None:
+    """What headers left is waited for as long as they said, though the clock is set back meanwhile."""
+    clock = Clock()
+    pace = pace_of(clock)
+    send(pace, clock, 1)
+    pace.observe(30, 0, clock() + 50.0)
+    assert pace.due_in() == pytest.approx(51.0)
+    clock.off = -7200.0
+    assert pace.due_in() == pytest.approx(51.0)
 
 
 def test_the_servers_clock_is_its_own() -> None:

@@ -131,3 +131,15 @@ def test_answers_during_a_pause_raise_nothing() -> None:
     for _ in range(1000):
         pace.speed_up()
     assert rate(send(pace, clock, 20)) < 5.5
+
+
+def test_a_429_after_the_clock_was_set_back_cuts() -> None:
+    """Which cut came first is told by the order of events, not by a clock that was set back between them."""
+    clock = Clock()
+    pace = pace_of(clock, TEN)
+    send(pace, clock, 100)
+    pace.slow_down()
+    clock.off = -3600.0
+    send(pace, clock, 20)
+    pace.slow_down()
+    assert rate(send(pace, clock, 20)) == pytest.approx(10 / 1.03 / 4, rel=0.05)

@@ -46,7 +46,7 @@ def sample() -> pd.DataFrame:
         for name in ("kpi_readings", "kpis", "teams")
     )
     days = sorted(readings["reading_date"].unique())[:2]
-    frame = readings[readings["reading_date"].isin(days)].rename(
+    frame = readings.loc[readings["reading_date"].isin(days)].rename(
         columns={"reading_date": "date", "team_code": "team", "kpi_code": "kpi", "value": "actual"}
     )
     frame = frame.merge(kpis, left_on="kpi", right_on="kpi_code", how="left")
@@ -135,7 +135,9 @@ class Script:
     """A `Call` that answers by "METHOD /path"; what it was not told is a mistake of the test."""
 
     def __init__(self, replies: Mapping[str, Reply | Sequence[Reply]]) -> None:
-        self._replies = {line: list(reply) if isinstance(reply, list) else [reply] for line, reply in replies.items()}
+        self._replies: dict[str, list[Reply]] = {
+            line: [*reply] if isinstance(reply, Sequence) else [reply] for line, reply in replies.items()
+        }
         self.requests: list[Request] = []
 
     async def __call__(self, request: Request) -> Exchange:

@@ -138,7 +138,7 @@ def test_a_setting_given_twice_is_refused(tmp_path: Path) -> None:
 def test_a_setting_that_cannot_be_used_is_named(tmp_path: Path, setting: str, value: str, said: str) -> None:
     """The error names the variable, not a field of some model."""
     with pytest.raises(ConfigurationError, match=said):
-        vs(tmp_path, **{setting: value})
+        vs(tmp_path, "live", **{setting: value})
 
 
 @pytest.mark.parametrize("key", ["hush-hush\n", "hush hush", "hush\r\nX-Evil: 1", "hüsch"])
@@ -150,12 +150,12 @@ def test_a_key_that_fits_in_no_header_is_refused_without_being_shown(tmp_path: P
     assert "hush" not in repr(caught.value.__context__)
 
 
-def test_credentials_in_an_address_are_refused_without_being_shown(tmp_path: Path) -> None:
+@pytest.mark.parametrize("mode", ["live", "sandbox"])
+def test_credentials_in_an_address_are_refused_without_being_shown(tmp_path: Path, mode: Mode) -> None:
     """An address is logged and stored; a password does not belong into it."""
-    for mode in ("live", "sandbox"):
-        with pytest.raises(ConfigurationError, match="VS_PROD_URL") as caught:
-            vs(tmp_path, mode, VS_PROD_URL="https://robot:hush-hush@api-acme.valuestreamer.de/api")
-        assert "hush" not in str(caught.value)
+    with pytest.raises(ConfigurationError, match="VS_PROD_URL") as caught:
+        vs(tmp_path, mode, VS_PROD_URL="https://robot:hush-hush@api-acme.valuestreamer.de/api")
+    assert "hush" not in str(caught.value)
 
 
 def test_no_secret_is_in_the_text_of_an_account(tmp_path: Path) -> None:

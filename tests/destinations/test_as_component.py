@@ -9,6 +9,9 @@ from pydantic import ValidationError
 from pipelines.destinations.stativate import StativateSpec
 from pipelines.destinations.valuestreamer import ValueStreamerSpec
 
+# Dagster 1.13 reads YAML with a deprecated function of pydantic.
+pytestmark = pytest.mark.filterwarnings("ignore:`parse_obj_as` is deprecated")
+
 
 class _NoDefs(dg.Component, dg.Resolvable):
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from pydantic import ValidationError
 
 from pipelines.delivery.errors import ConfigurationError
 from pipelines.delivery.upsert import Outcome
-from pipelines.destinations.base import Threshold
+from pipelines.destinations.base import SyncSpec, Threshold
 from tests.destinations.given import dataset, reasons, rows, stativate, valuestreamer
 
 
@@ -78,9 +80,10 @@ def test_names_are_checked_against_the_columns_there_are() -> None:
         ("skip", Outcome.NOT_SELECTED, "actual is empty (on_null: skip)"),
     ],
 )
-def test_a_row_without_a_value_is_never_zero(spec: object, on_null: str, outcome: Outcome, reason: str) -> None:
+def test_a_row_without_a_value_is_never_zero(
+    spec: Callable[..., SyncSpec], on_null: str, outcome: Outcome, reason: str
+) -> None:
     """A null is invalid, or skipped where the sync says so; other rows go their way."""
-    assert callable(spec)
     built = spec(on_null=on_null).build(rows(dataset(actual=None), dataset(actual=4.0, team="B")))
     assert [upsert.rows for upsert in built.upserts] == [(1,)]
     assert [one.outcome for one in built.dropped] == [outcome]

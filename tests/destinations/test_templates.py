@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 import pytest
 from hypothesis import given, settings
@@ -10,7 +12,7 @@ from pipelines.destinations.columns import Columns, Origin
 from pipelines.destinations.templates import Template
 
 
-def rendered(text: str, **columns: list[object]) -> list[object]:
+def rendered(text: str, **columns: list[Any]) -> list[str]:
     """The texts of a template over columns."""
     return list(Template.parse(text, "label").render(Columns(pd.DataFrame(columns))).values)
 

@@ -35,7 +35,7 @@ class StativateSettings(Settings):
 
     api: ClassVar[str] = "stativate"
 
-    url: str = Field("https://api.stativate.de/v1", description="Base address of the API.")
+    url: str = Field(default="https://api.stativate.de/v1", description="Base address of the API.")
     api_key: SecretStr = Field(description="Key made in the app under Account Settings, API Keys.")
 
     @field_validator("api_key")

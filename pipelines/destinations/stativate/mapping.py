@@ -45,7 +45,7 @@ class ValueSpec(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     column: str = Field(description="Column with the value.")
-    format: FormatBy | str = Field("compact", description="Format, or one chosen by another column.")
+    format: FormatBy | str = Field(default="compact", description="Format, or one chosen by another column.")
 
     @field_validator("format")
     @classmethod
@@ -86,12 +86,12 @@ class StativateSpec(SyncSpec):
     settings: ClassVar[type[Settings]] = StativateSettings
 
     key: str = Field(description='Template of the status key, such as "{kpi}-{team}".')
-    key_pattern: str = Field(KEY_PATTERN, description="Regular expression that the whole key must match.")
+    key_pattern: str = Field(default=KEY_PATTERN, description="Regular expression that the whole key must match.")
     label: str = Field(description="Template of the status name, 3 to 42 characters.")
     value: ValueSpec | str = Field(description="Value of 1 to 10 characters: a column and its format, or a template.")
-    description: str | None = Field(None, description="Template of the description, at most 400 characters.")
-    color: ColorRule | int | None = Field(None, description="Colour 1 to 12: a number, or steps over a column.")
-    access: Literal["private", "public"] = Field("private", description="Who sees the status.")
+    description: str | None = Field(default=None, description="Template of the description, at most 400 characters.")
+    color: ColorRule | int | None = Field(default=None, description="Colour 1 to 12: a number, or steps over a column.")
+    access: Literal["private", "public"] = Field(default="private", description="Who sees the status.")
 
     @model_validator(mode="after")
     def _usable(self) -> StativateSpec:

@@ -38,7 +38,9 @@ class ValueStreamerSettings(Settings):
 
     user: str = Field(min_length=1, description="The tenant's API user.")
     password: SecretStr = Field(description="Its password.")
-    media_type: str = Field(MEDIA_TYPE, description="Media type of requests and answers: the version of the API.")
+    media_type: str = Field(
+        default=MEDIA_TYPE, description="Media type of requests and answers: the version of the API."
+    )
 
     @field_validator("user")
     @classmethod

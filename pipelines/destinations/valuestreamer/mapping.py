@@ -46,20 +46,25 @@ class ValueStreamerSpec(SyncSpec):
     team_id: str = Field(description="Column with the team's UUID.")
     kpi_id: str = Field(description="Column with the KPI's UUID.")
     sub_tile_id: str | None = Field(
-        None, description="Column with the sub-tile's UUID, for KPIs that have sub-tiles; empty for those that do not."
+        default=None,
+        description="Column with the sub-tile's UUID, for KPIs that have sub-tiles; empty for those that do not.",
     )
-    date: str = Field("date", description="Column with the date.")
+    date: str = Field(default="date", description="Column with the date.")
     grain: Grain | None = Field(
-        None, description="Of all KPIs: weekly dates must be Mondays, monthly ones the 1st; unset: not checked."
+        default=None, description="Of all KPIs: weekly dates must be Mondays, monthly ones the 1st; unset: not checked."
     )
     actual: ValueColumn = Field(description="The actual value and its id.")
     target: ValueColumn | Literal["keep", "none"] = Field(
-        "keep",
+        default="keep",
         description="The target and its id (a KPI without such an id has no target); keep: read each dataset first and "
         "leave its other values as they stand; none: send the actual alone, which may reset a target to 0.",
     )
-    unit: str | None = Field(None, description='Column with the unit; values with the unit "Time" go as minutes.')
-    whole_number: str | None = Field(None, description="Column that is true for KPIs that take whole numbers only.")
+    unit: str | None = Field(
+        default=None, description='Column with the unit; values with the unit "Time" go as minutes.'
+    )
+    whole_number: str | None = Field(
+        default=None, description="Column that is true for KPIs that take whole numbers only."
+    )
 
     @model_validator(mode="after")
     def _compares_the_actual(self) -> ValueStreamerSpec:

@@ -28,17 +28,27 @@ function example(operation) {
 }
 
 function curl(method, path, operation, body) {
-  const lines = [`curl -X ${method.toUpperCase()} '${location.origin}${path}'`];
+  const values = (where) => (operation.parameters ?? []).filter((one) => one.in === where && one.example !== undefined);
+  const filled = values("path").reduce((text, one) => text.replace(`{${one.name}}`, encodeURIComponent(one.example)), path);
+  const query = new URLSearchParams(values("query").map((one) => [one.name, one.example])).toString();
+  const lines = [`curl -X ${method.toUpperCase()} '${location.origin}${filled}${query && `?${query}`}'`];
   for (const [name, value] of Object.entries(operation["x-headers"] ?? {})) lines.push(`  -H '${name}: ${value}'`);
   if (body) lines.push(`  -H 'Content-Type: ${body.type}'`, `  -d '${JSON.stringify(body.body)}'`);
   return lines.join(" \\\n");
+}
+
+// A text with `code` in it.
+function prose(name, text) {
+  const node = element(name);
+  text.split("`").forEach((piece, index) => node.append(index % 2 ? element("code", { textContent: piece }) : piece));
+  return node;
 }
 
 function table(rows) {
   const node = element("table");
   for (const cells of rows) {
     const row = node.insertRow();
-    cells.forEach((text, index) => row.append(element("td", { textContent: text, className: index ? "" : "mono" })));
+    cells.forEach((text, index) => row.append(Object.assign(prose("td", text), { className: index ? "" : "mono" })));
   }
   return node;
 }
@@ -56,7 +66,7 @@ function endpoint(method, path, operation) {
     element("span", { className: "summary", textContent: operation.summary ?? "" }),
   );
   const body = element("div", { className: "body" });
-  body.append(element("p", { textContent: operation.description ?? "" }));
+  body.append(prose("p", operation.description ?? ""));
   const parameters = operation.parameters ?? [];
   if (parameters.length) body.append(...part("Parameters", table(parameters.map(({ name, in: where, description }) => [name, where, description ?? ""]))));
   const sent = example(operation);
@@ -80,6 +90,6 @@ for (const [tag, endpoints] of groups) {
   const head = element("div", { className: "head" });
   head.append(element("h2", { textContent: tag }));
   const about = api.tags.find(({ name }) => name === tag)?.description ?? "";
-  section.append(head, element("p", { className: "about", textContent: about }), ...endpoints);
+  section.append(head, Object.assign(prose("p", about), { className: "about" }), ...endpoints);
   document.getElementById("apis").append(section);
 }

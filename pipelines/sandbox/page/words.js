@@ -28,9 +28,16 @@ export function ago(time) {
   return new Date(time).toLocaleDateString(undefined, { day: "numeric", month: "short" });
 }
 
-export const clock = (time) => new Date(time).toLocaleTimeString(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+export const clock = (time) => new Date(time).toLocaleTimeString(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
 
 // The date so many days from another, both as yyyy-MM-dd.
 export function day(date, days) {
   return date ? new Date(Date.parse(date) + days * 86_400_000).toISOString().slice(0, 10) : "";
+}
+
+export const shortDate = (date) => new Date(date).toLocaleDateString(undefined, { day: "numeric", month: "short", timeZone: "UTC" });
+
+// How wide a short text is, in digits, roughly.
+export function width(text) {
+  return [...text].reduce((sum, sign) => sum + (/[MW@%]|[^\u0000-\u024f]/.test(sign) ? 1.65 : /[ .,:;'|!1IJ]/.test(sign) ? 0.65 : 1.08), 0);
 }

@@ -122,15 +122,26 @@ def _opened(source: SourceSpec, wanted: Wanted, base: Path) -> Iterator[tuple[du
 
 
 def _table(connection: duckdb.DuckDBPyConnection, source: SourceSpec, wanted: Wanted) -> str:
-    query = "SELECT table_schema, table_name FROM information_schema.tables ORDER BY ALL"
-    found = [f"{schema}.{name}" for schema, name in connection.sql(query).fetchall()]
-    name = str(source.table)
-    if name not in found and f"main.{name}" not in found:
-        short_names = [item.removeprefix("main.") for item in found]
+    """The table under its full name: `mart.kpi` alone is ambiguous in a file named mart.duckdb."""
+    query = """
+        SELECT table_catalog, table_schema, table_name FROM information_schema.tables
+        WHERE table_catalog = current_database() ORDER BY ALL
+    """
+    found = connection.sql(query).fetchall()
+    known = {f"{schema}.{name}": (catalog, schema, name) for catalog, schema, name in found}
+    for catalog, schema, name in found:
+        full = (catalog, schema, name)
+        known.setdefault(f"{catalog}.{schema}.{name}", full)
+        if schema == "main":
+            known.setdefault(name, full)
+            known.setdefault(f"{catalog}.{name}", full)
+    if source.table not in known:
+        short_names = [f"{schema}.{name}".removeprefix("main.") for _, schema, name in found]
         raise TableError(
-            f"table {wanted.table}: {source.duckdb} has no table {name!r}; it has {some(short_names) or 'no tables'}",
-            do=f"{closest(name, [*found, *short_names])}Correct `table` in the table's YAML.",
+            f"table {wanted.table}: {source.duckdb} has no table {source.table!r}; "
+            f"it has {some(short_names) or 'no tables'}",
+            do=f"{closest(str(source.table), short_names)}Correct `table` in the table's YAML.",
             table=wanted.table,
             file=str(source.duckdb),
         )
-    return ".".join(quoted(part) for part in name.split("."))
+    return ".".join(quoted(part) for part in known[source.table])

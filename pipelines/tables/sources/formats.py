@@ -12,9 +12,8 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.delivery.errors import ConfigurationError
 from pipelines.tables.source_spec import SourceSpec
-from pipelines.tables.sources.engine import literal, quoted
+from pipelines.tables.sources.engine import literal, quoted, short
 from pipelines.tables.sources.places import Place
 
 FILE = "__file"
@@ -23,8 +22,6 @@ REJECTS = """
     SELECT s.file_path AS file, e.line AS line, any_value(e.csv_line) AS text, any_value(e.error_type) AS problem
     FROM reject_errors e JOIN reject_scans s USING (scan_id, file_id) GROUP BY ALL ORDER BY ALL
 """
-_CSV = re.compile(r"\.(csv|tsv|txt)(\.gz)?$", re.IGNORECASE)
-_PARQUET = re.compile(r"\.(parquet|pq)$", re.IGNORECASE)
 _HIVE = re.compile(r"([^/=]+)=[^/]+/")
 _DELIMITERS = ",;\t|"
 _HEADER_BYTES = 1 << 20
@@ -43,24 +40,6 @@ class Head:
     delimiter: str | None = None
 
 
-def format_of(source: SourceSpec) -> str:
-    """parquet or csv.
-
-    Raises:
-        ConfigurationError: the name's ending says neither.
-    """
-    files = str(source.files)
-    if source.format:
-        return source.format
-    if _PARQUET.search(files):
-        return "parquet"
-    if _CSV.search(files):
-        return "csv"
-    raise ConfigurationError(
-        f"{files} ends neither like Parquet nor like CSV", do="Say format: parquet or format: csv."
-    )
-
-
 def head(source: SourceSpec, place: Place, name: str) -> Head:
     """The columns of a file.
 
@@ -68,13 +47,11 @@ def head(source: SourceSpec, place: Place, name: str) -> Head:
         UnreadableFile: it has none, or is no file of its format.
     """
     try:
-        if format_of(source) == "parquet":
+        if source.is_parquet:
             return Head(name, _parquet_columns(place, name))
         return _csv_head(source, place, name)
-    except (OSError, EOFError, pa.ArrowException) as error:
-        raise UnreadableFile(
-            f"cannot be read ({str(error).splitlines()[0][:200] if str(error) else type(error).__name__})"
-        ) from error
+    except (OSError, EOFError, csv.Error, pa.ArrowException) as error:
+        raise UnreadableFile(f"cannot be read ({short(error)})") from error
 
 
 def _parquet_columns(place: Place, name: str) -> tuple[str, ...]:
@@ -106,7 +83,7 @@ def _first_line(text: str, delimiter: str) -> list[str]:
 
 def scan(source: SourceSpec, place: Place, heads: Sequence[Head]) -> str:
     """All rows of the files, with the column `FILE`, as something that can stand after FROM."""
-    if format_of(source) == "parquet":
+    if source.is_parquet:
         return f"read_parquet({_list(place, heads)}, union_by_name = true, filename = '{FILE}')"
     groups: dict[tuple[tuple[str, ...], str | None], list[Head]] = {}
     for item in heads:
