@@ -106,4 +106,4 @@ def _targets(context: dg.AssetExecutionContext, key: dg.AssetKey, partitions: Se
     records = context.instance.fetch_materializations(
         dg.AssetRecordsFilter(asset_key=key, asset_partitions=partitions), limit=len(partitions)
     ).records
-    return {str(record.partition_key): target_of(record) for record in records if record.run_id == context.run_id}
+    return {str(record.partition_key): target_of(record) for record in records if record.run_id == context.run.run_id}

@@ -88,9 +88,9 @@ def sync_assets(sync: SyncSpec, table: AnyTable, *, chunk: int) -> dg.AssetsDefi
     )
     def _deliver(context: dg.AssetExecutionContext, config: DeliverConfig) -> Iterator[Event]:
         order = Order(
-            run_id=context.run_id,
+            run_id=context.run.run_id,
             partitions=partitions_in(context),
-            priority=_priority(context.run_tags),
+            priority=_priority(context.run.tags),
             resend_all=config.resend is Resend.all,
             dry=config.dry_run,
         )

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection
 
 from pipelines.delivery.caller import STOPS, Caller
-from pipelines.delivery.destination import Destination, Limits
+from pipelines.delivery.destination import Destination, Limits, Ordered
 from pipelines.delivery.fingerprint import fingerprint
 from pipelines.delivery.ledger import Attempt, Ledger, Record, Run, Scope, State, Turn
 from pipelines.delivery.plan import Plan, make_plan
@@ -48,6 +48,7 @@ class Delivery:
     progress: Callable[[int, int], None] | None = None
     clock: Callable[[], float] = time.time
     _newest: Mapping[str, str] = field(default_factory=dict)
+    _ranks: Mapping[str, int] = field(default_factory=dict)
     _total: int = 0
     _done: int = 0
 
@@ -149,7 +150,13 @@ class Delivery:
             for upsert in work
             if upsert.key in refused
         )
-        return deque(upsert for upsert in work if upsert.key not in refused)
+        return self._ranked([upsert for upsert in work if upsert.key not in refused])
+
+    def _ranked(self, work: list[Upsert]) -> deque[Upsert]:
+        if isinstance(self.destination, Ordered):
+            self._ranks = self.destination.ranks(work)
+            work.sort(key=lambda upsert: self._ranks.get(upsert.key, 0))
+        return deque(work)
 
     async def _settle(self, attempts: Sequence[Attempt]) -> dict[str, str]:
         """Read back what was attempted and never answered. Returns the keys that stay unknown, and why."""
@@ -199,11 +206,21 @@ class Delivery:
             self.destination, self.caller, self.limits.in_flight, self._note, flush_at=size, clock=self.clock
         ) as sender:
             while work and self.caller.stopped is None:
-                group = [work.popleft() for _ in range(min(size, len(work)))]
+                group = self._next_group(work, size)
+                if self._ranks and sender.outstanding:
+                    await sender.room(1)
                 sender.put(self._begin(group, outstanding=sender.outstanding))
                 await sender.room(size)
                 if self.turn.wanted():
                     break
+
+    def _next_group(self, work: deque[Upsert], size: int) -> list[Upsert]:
+        """The next upserts, at most `size`, of one rank."""
+        rank = self._ranks.get(work[0].key, 0)
+        group: list[Upsert] = []
+        while work and len(group) < size and self._ranks.get(work[0].key, 0) == rank:
+            group.append(work.popleft())
+        return group
 
     def _begin(self, group: list[Upsert], *, outstanding: int) -> list[tuple[Upsert, State | None]]:
         """Plan the group once more from the state as it is now, and commit as attempted what is to be sent."""

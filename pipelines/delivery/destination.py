@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from pipelines.delivery.messages import Call, Request
 from pipelines.delivery.upsert import Payload, Upsert, Verdict
@@ -82,4 +82,16 @@ class Destination(Protocol):
 
     def describe(self, upsert: Upsert) -> str:
         """The request that would deliver the upsert, for people: method and path."""
+        ...
+
+
+@runtime_checkable
+class Ordered(Protocol):
+    """A destination whose upserts build on each other, such as areas on their parents."""
+
+    def ranks(self, upserts: Sequence[Upsert]) -> Mapping[str, int]:
+        """Key -> rank: all upserts of a rank are answered before the first one of the next rank is sent.
+
+        Called once per run, with all that is about to be sent; keys without a rank come first.
+        """
         ...

@@ -23,7 +23,10 @@ class RouteCount:
 
 @dataclass(slots=True)
 class ApiCounts:
-    """Requests of one API since the last reset of the counts."""
+    """Requests of one API since the last reset of the counts.
+
+    A request is in flight from its head to its answer: without latency or a fault the sandbox answers each at once.
+    """
 
     meters: dict[bool, Meter | None] = field(default_factory=dict)
     """By whether a request has the right credentials."""

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -29,15 +30,25 @@ class SandboxError(Exception):
     """The sandbox cannot be started; the message says why and what to do."""
 
 
-def run(home: Home, host: str = HOST, port: int = PORT, *, persist: bool = True) -> None:
+def run(
+    home: Home,
+    host: str = HOST,
+    port: int = PORT,
+    *,
+    persist: bool = True,
+    ready: Callable[[str], None] | None = None,
+) -> None:
     """Serve in the foreground until interrupted, and write the home's card. `port` 0 takes any free one.
 
+    `ready` is called with the address, once it can be reached.
+
     Raises:
-        SandboxError: the host is not this machine, the port is taken, or another sandbox serves this home.
+        SandboxError: the host is not this machine, the port is taken, another sandbox serves this home, or its
+            state is unusable.
     """
     from pipelines.sandbox.serving import serve  # noqa: PLC0415 - see the module's docstring
 
-    serve(home, host, port, persist=persist)
+    serve(home, host, port, persist=persist, ready=ready)
 
 
 class SandboxServer:

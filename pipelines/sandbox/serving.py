@@ -11,7 +11,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import orjson
 import uvicorn
@@ -23,7 +23,7 @@ from pipelines.sandbox.app import build_app
 from pipelines.sandbox.core import Sandbox
 from pipelines.sandbox.server import HOST, PORT, SandboxError
 from pipelines.sandbox.state import State
-from pipelines.sandbox.store import Store
+from pipelines.sandbox.store import StateUnusable, Store
 from pipelines.sandbox.wire import raw_protocol
 
 _GRACE_S = 1
@@ -31,21 +31,28 @@ _GRACE_S = 1
 
 
 def serve(
-    home: Home, host: str = HOST, port: int = PORT, *, persist: bool = True, tied: bool = False, announce: bool = False
+    home: Home,
+    host: str = HOST,
+    port: int = PORT,
+    *,
+    persist: bool = True,
+    tied: bool = False,
+    ready: Callable[[str], None] | None = None,
 ) -> None:
     """Serve in the foreground until interrupted, and write the home's card.
 
     `port` 0 takes any free one. `tied` stops when standard input closes, that is when the parent is gone.
-    `announce` prints one line of JSON with the address, once it can be reached.
+    `ready` is called with the address, once it can be reached.
 
     Raises:
-        SandboxError: the host is not this machine, the port is taken, or another sandbox serves this home.
+        SandboxError: the host is not this machine, the port is taken, another sandbox serves this home, or its
+            state is unusable.
     """
     listener = _listen(host, port)
     shown = f"[{host}]" if ":" in host else host
     url = f"http://{shown}:{listener.getsockname()[1]}"
     with contextlib.closing(listener), _held(home) if persist else contextlib.nullcontext():
-        store = Store(home.sandbox) if persist else None
+        store = _opened(home) if persist else None
         sandbox = Sandbox(store.load(time.time) if store else State())
 
         def write_card() -> None:
@@ -64,8 +71,8 @@ def serve(
         )
         if tied:
             threading.Thread(target=_stop_when_stdin_closes, args=(server,), daemon=True).start()
-        if announce:
-            print(orjson.dumps({"url": url}).decode(), flush=True)
+        if ready is not None:
+            ready(url)
         with contextlib.suppress(KeyboardInterrupt):
             server.run(sockets=[listener])
 
@@ -84,12 +91,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         serve(
             Home.of(environ), given.host, given.port,
-            persist=not given.no_persist, tied=given.tied, announce=given.announce,
+            persist=not given.no_persist, tied=given.tied, ready=_announce if given.announce else None,
         )  # fmt: skip
     except SandboxError as error:
         print(error, file=sys.stderr)
         return 1
     return 0
+
+
+def _opened(home: Home) -> Store:
+    try:
+        return Store(home.sandbox)
+    except StateUnusable as error:
+        raise SandboxError(str(error)) from error
+
+
+def _announce(url: str) -> None:
+    print(orjson.dumps({"url": url}).decode(), flush=True)
 
 
 def _listen(host: str, port: int) -> socket.socket:

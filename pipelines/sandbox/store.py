@@ -15,7 +15,9 @@ import orjson
 from pipelines.sandbox.state import Clock, Record, State
 
 _FLUSH_EVERY_S = 0.5
-_SCHEMA = """
+_VERSION = 1
+_SCHEMA = f"""
+pragma user_version = {_VERSION};
 create table if not exists identity (id text not null);
 create table if not exists records (shelf text, key text, record blob, primary key (shelf, key)) without rowid;
 """
@@ -23,17 +25,38 @@ _PUT = "insert into records values (?, ?, ?) on conflict do update set record = 
 _DROP = "delete from records where shelf = ? and key = ?"
 
 
+class StateUnusable(Exception):
+    """The file is no state of this version of the sandbox; the message says what to do."""
+
+
 class Store:
-    """Keeps a `State` in a folder. Close it to flush and let go of the file."""
+    """Keeps a `State` in a folder.
+
+    Raises:
+        StateUnusable: the folder holds the state of another version, or a file that is none.
+    """
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._db = sqlite3.connect(folder / "state.db", check_same_thread=False, isolation_level=None)
-        self._db.execute("pragma journal_mode = wal")
-        self._db.execute("pragma synchronous = normal")
-        self._db.executescript(_SCHEMA)
+        file = folder / "state.db"
+        self._db = sqlite3.connect(file, check_same_thread=False, isolation_level=None)
+        try:
+            self._prepare()
+        except (sqlite3.DatabaseError, StateUnusable) as error:
+            self._db.close()
+            msg = f"The sandbox's state in {file} cannot be used: {error}. Delete the folder {folder} to start empty."
+            raise StateUnusable(msg) from error
         self._epoch = ""
         self._at = 0
+
+    def _prepare(self) -> None:
+        self._db.execute("pragma journal_mode = wal")
+        self._db.execute("pragma synchronous = normal")
+        (version,) = self._db.execute("pragma user_version").fetchone()
+        if version not in (0, _VERSION):
+            msg = f"it has version {version}, not {_VERSION}"
+            raise StateUnusable(msg)
+        self._db.executescript(_SCHEMA)
 
     def load(self, clock: Clock) -> State:
         """The state as it was last flushed; an empty one with a new id where there is none."""

@@ -33,6 +33,9 @@ class FakePort:
         self.always: Fault | None = None
         self.in_flight = 0
         self.most_in_flight = 0
+        self.latency_s = 0.0
+        self._levels: list[int] = []
+        self.overlapping_levels = 0
 
     @property
     def writes(self) -> list[str]:
@@ -42,7 +45,11 @@ class FakePort:
         self.requests.append(request)
         self.in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
-        await asyncio.sleep(0)
+        level = request.path.partition("+")[0].count(".")
+        self.overlapping_levels += any(other != level for other in self._levels)
+        self._levels.append(level)
+        await asyncio.sleep(self.latency_s)
+        self._levels.remove(level)
         self.in_flight -= 1
         for fault in [self.always] if self.always else self.faults[:1]:
             self.faults = self.faults[1:]

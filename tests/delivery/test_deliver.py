@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,7 @@ import pytest
 from pipelines.delivery.errors import LedgerError
 from pipelines.delivery.ledger import schema
 from pipelines.delivery.messages import Exchange, Lost, Request
-from pipelines.delivery.upsert import Outcome
+from pipelines.delivery.upsert import Outcome, Upsert
 from tests.delivery.fakes import Bench, FakeDestination, answer, lost_before, refused, status, upsert
 
 
@@ -274,3 +274,24 @@ async def test_ledger_that_fails_stops_the_delivery(bench: Bench) -> None:
     bench.port.faults = [break_ledger]
     with pytest.raises((LedgerError, Exception), match="state"):
         await bench.deliver(upsert("a", 1))
+
+
+class Tree(FakeDestination):
+    """Keys are paths, and a path builds on the one above it."""
+
+    def ranks(self, upserts: Sequence[Upsert]) -> dict[str, int]:
+        return {upsert.key: upsert.key.count(".") for upsert in upserts}
+
+
+async def test_what_others_build_on_is_answered_first(tmp_path: Path) -> None:
+    """A child leaves only after its parent's answer has come, in batches of one level each."""
+    bench = Bench(tmp_path, Tree(batch_size=3))
+    keys = ["a", "b", "a.x", "a.y", "b.x", "b.y", "a.x.1", "b.y.1"]
+    bench.port.latency_s = 0.01
+    report = await bench.deliver(*(upsert(key, 1) for key in reversed(keys)))
+    bench.close()
+    assert report.total(Outcome.ACCEPTED) == len(keys)
+    levels = [{key.count(".") for key in path[1:].split("+")} for path in bench.port.writes]
+    assert all(len(level) == 1 for level in levels)
+    assert [min(level) for level in levels] == sorted(min(level) for level in levels)
+    assert bench.port.overlapping_levels == 0

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -119,6 +121,19 @@ def test_what_the_child_says_is_in_the_error(home: Home, server: SandboxServer) 
     port = int(server.url.rsplit(":", 1)[1])
     with pytest.raises(SandboxError, match=f"did not start: Port {port}"):
         SandboxServer.start(home, port=port)
+
+
+def test_unusable_state(home: Home) -> None:
+    """A state of another version, or a file that is none, is named in the error with what to do."""
+    home.sandbox.mkdir(parents=True)
+    file = home.sandbox / "state.db"
+    with contextlib.closing(sqlite3.connect(file)) as other:
+        other.execute("pragma user_version = 99")
+    with pytest.raises(SandboxError, match="has version 99.*Delete the folder"):
+        run(home, port=0)
+    file.write_bytes(b"no database" * 100)
+    with pytest.raises(SandboxError, match="not a database.*Delete the folder"):
+        run(home, port=0)
 
 
 def test_this_machine_only(home: Home) -> None:
