@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 
 import pipelines
 from pipelines.commands.quiet import quiet_dagster
@@ -17,57 +18,81 @@ from pipelines.delivery.messages import Answer, Lost, NotSent
 from pipelines.destinations.accounts import read_account
 from pipelines.destinations.base import SyncSpec
 from pipelines.home import Home
+from pipelines.tables.spec import AnyTable
 
 _PATIENCE_S = 10.0
 
 
 def run_check(folder: Path | None) -> int:
     """Check everything; returns 0 if all is well."""
-    import dagster as dg
-
     quiet_dagster()
-    from pipelines.components.deployment import check_names, load_deployment, syncs_in, tables_in
-    from pipelines.tables.inspect import columns_of
+    from pipelines.components.deployment import read_deployment
 
     console = Console(highlight=False, soft_wrap=True)
-    tree = dg.ComponentTree.for_project(folder or Path(pipelines.__file__).parent)
-    tables, syncs = tables_in(tree), syncs_in(tree)
+    try:
+        tree, tables, syncs = read_deployment(folder or Path(pipelines.__file__).parent)
+    except PipelinesError as error:
+        _fault(console, "deployment", error)
+        return 1
     base = tree.defs_module_path.parent
-    columns: dict[str, list[str]] = {}
-    ok = _line(
-        console, "deployment", lambda: _said(check_names(tables, syncs), f"{len(tables)} tables, {len(syncs)} syncs")
+    ok = _check_names(console, base, tables, syncs)
+    ok &= _check_columns(console, base, tables, syncs)
+    for name, sync in _accounts(syncs):
+        ok &= _line(console, f"account {name}", lambda sync=sync: asyncio.run(_reach(sync)))
+    return 0 if ok else 1
+
+
+def _check_names(console: Console, base: Path, tables: Sequence[AnyTable], syncs: Sequence[SyncSpec]) -> bool:
+    from pipelines.components.deployment import check_names, load_deployment
+
+    count = f"{len(tables)} tables, {len(syncs)} syncs"
+    return _line(console, "deployment", lambda: _said(check_names(tables, syncs), count)) and _line(
+        console, "definitions", lambda: _said(load_deployment(base), "load")
     )
-    ok &= _line(console, "definitions", lambda: _said(load_deployment(base), "load"))
+
+
+def _check_columns(console: Console, base: Path, tables: Sequence[AnyTable], syncs: Sequence[SyncSpec]) -> bool:
+    """Each table's source, and each sync's columns against those that its table has."""
+    from pipelines.components.spec_component import located
+    from pipelines.tables.inspect import columns_of
+
+    ok, columns = True, dict[str, list[str]]()
     for table in tables:
 
-        def look(table=table) -> str:
-            columns[table.name] = columns_of(table, base=base, environ=os.environ)
+        def look(table: AnyTable = table) -> str:
+            with located(table):
+                columns[table.name] = columns_of(table, base=base, environ=os.environ)
             return f"{table.source}: {len(columns[table.name])} columns"
 
         ok &= _line(console, f"table {table.name}", look)
     for sync in syncs:
-        if sync.table in columns:
-            ok &= _line(
-                console,
-                f"sync {sync.name}",
-                lambda sync=sync: _said(sync.check(columns[sync.table]), f"mode {sync.mode}"),
-            )
-    for name, sync in _accounts(syncs):
-        ok &= _line(console, f"account {name}", lambda sync=sync: asyncio.run(_reach(sync)))
-    return 0 if ok else 1
+        if sync.table not in columns:
+            continue
+
+        def compare(sync: SyncSpec = sync) -> str:
+            with located(sync):
+                sync.check(columns[sync.table])
+            return f"mode {sync.mode}"
+
+        ok &= _line(console, f"sync {sync.name}", compare)
+    return ok
 
 
 def _said(_: object, words: str) -> str:
     return words
 
 
+def _fault(console: Console, what: str, error: PipelinesError) -> None:
+    console.print(f"[red]✗[/red] {escape(f'{what}: {error}')}")
+
+
 def _line(console: Console, what: str, look: Callable[[], str]) -> bool:
     try:
         said = look()
     except PipelinesError as error:
-        console.print(f"[red]✗[/red] {what}: {error}")
+        _fault(console, what, error)
         return False
-    console.print(f"[green]✓[/green] {what}: {said}")
+    console.print(f"[green]✓[/green] {escape(f'{what}: {said}')}")
     return True
 
 

@@ -17,13 +17,11 @@ from pipelines.home import Home
 
 def run_confirm(account: str, *, same_tenant: bool, folder: Path | None) -> int:
     """Take the account's present address into the ledger."""
-    import dagster as dg
-
     quiet_dagster()
-    from pipelines.components.deployment import syncs_in
+    from pipelines.components.deployment import read_deployment
 
     home = Home.of()
-    syncs = syncs_in(dg.ComponentTree.for_project(folder or Path(pipelines.__file__).parent))
+    _, _, syncs = read_deployment(folder or Path(pipelines.__file__).parent)
     live = next((sync for sync in syncs if sync.account == account and sync.mode == "live"), None)
     if live is None:
         raise ConfigurationError(f"no sync in mode live uses an account {account}", do="See `pipelines check`.")

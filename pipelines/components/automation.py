@@ -66,7 +66,7 @@ def table_schedule(table: AnyTable, job: UnresolvedAssetJobDefinition) -> dg.Sch
             return dg.RunRequest(run_key=moment.isoformat(), tags=_SCHEDULED)
         span = trailing_range(table, lookback, moment)
         if span is None:
-            return dg.SkipReason(f"no partition of {table.name} has ended yet")
+            return dg.SkipReason(f"{table.name} has no partition among the last {lookback} that ended")
         return dg.RunRequest(
             run_key=moment.isoformat(), tags={**_SCHEDULED, _START_TAG: span.start, _END_TAG: span.end}
         )

@@ -13,12 +13,16 @@ import dagster as dg
 
 from pipelines.components.automation import sync_job, syncs_after_tables, table_job, table_schedule
 from pipelines.components.policy import TABLE_CHUNK, sync_chunk
+from pipelines.components.reading import readable
+from pipelines.components.spec_component import SpecComponent, located
 from pipelines.components.sync import SyncComponent, table_of
 from pipelines.components.sync_assets import sync_assets
+from pipelines.components.sync_run import upserts_of
 from pipelines.components.table import TableComponent
 from pipelines.components.table_assets import table_assets
 from pipelines.delivery.errors import ConfigurationError
 from pipelines.destinations.base import SyncSpec
+from pipelines.tables.names import quarantine_of, valid_of
 from pipelines.tables.spec import AnyTable
 
 
@@ -26,12 +30,23 @@ def load_deployment(folder: Path) -> dg.Definitions:
     """Everything below `folder/defs`. `folder` lies in a project whose pyproject.toml has [tool.dg.project].
 
     Raises:
-        ConfigurationError: names in the deployment do not fit together.
+        ConfigurationError: a file cannot be used, or names in the deployment do not fit together.
     """
-    tree = dg.ComponentTree.for_project(folder)
-    tables, syncs = tables_in(tree), syncs_in(tree)
+    tree, tables, syncs = read_deployment(folder)
     check_names(tables, syncs)
-    return _automated(tree.build_defs(), tables, syncs)
+    with readable():
+        return _automated(tree.build_defs(), tables, syncs)
+
+
+def read_deployment(folder: Path) -> tuple[dg.ComponentTree, list[AnyTable], list[SyncSpec]]:
+    """The component tree of a deployment, its tables and its syncs.
+
+    Raises:
+        ConfigurationError: the folder is no project's, or a file cannot be used; it names the file.
+    """
+    with readable():
+        tree = dg.ComponentTree.for_project(folder)
+        return tree, tables_in(tree), syncs_in(tree)
 
 
 def build_deployment(tables: Sequence[AnyTable], syncs: Sequence[SyncSpec] = (), *, folder: Path) -> dg.Definitions:
@@ -61,18 +76,33 @@ def check_names(tables: Sequence[AnyTable], syncs: Sequence[SyncSpec]) -> None:
     """Every asset has one name, and every sync a table.
 
     Raises:
-        ConfigurationError: a name stands for two things, or for none.
+        ConfigurationError: a name stands for two things, or for none; it names the files.
     """
-    names = [table.name for table in tables] + [sync.name for sync in syncs]
-    for name in names:
-        if names.count(name) > 1:
-            raise ConfigurationError(
-                f"the name {name} is given to more than one table or sync",
-                do="Names are assets: give each its own.",
-                field="name",
-            )
+    owners: dict[str, AnyTable | SyncSpec] = {}
+    for spec in (*tables, *syncs):
+        for name in _assets(spec):
+            if name in owners:
+                raise ConfigurationError(
+                    f"{_where(owners[name])} and {_where(spec)} both make the asset {name}",
+                    do="Names are assets: give each its own.",
+                    field="name",
+                )
+            owners[name] = spec
     for sync in syncs:
-        table_of(sync, tables)
+        with located(sync):
+            table_of(sync, tables)
+
+
+def _assets(spec: AnyTable | SyncSpec) -> tuple[str, ...]:
+    if isinstance(spec, SyncSpec):
+        return spec.name, upserts_of(spec.name)
+    return spec.name, valid_of(spec.name), quarantine_of(spec.name)
+
+
+def _where(spec: AnyTable | SyncSpec) -> str:
+    file = spec.file if isinstance(spec, SpecComponent) else ""
+    what = f"{'sync' if isinstance(spec, SyncSpec) else 'table'} {spec.name}"
+    return f"{what} ({file})" if file else what
 
 
 def _automated(assets: dg.Definitions, tables: Sequence[AnyTable], syncs: Sequence[SyncSpec]) -> dg.Definitions:

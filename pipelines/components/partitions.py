@@ -21,15 +21,18 @@ def partitions_of(table: AnyTable) -> dg.TimeWindowPartitionsDefinition | None:
     """
     if not isinstance(table, TableSpec):
         return None
+    if table.grain == SNAPSHOT:
+        return None
+    calendar = Calendar.of(table)
+    start = _midnight(date.fromisoformat(str(table.start)), table)
+    end = _midnight(calendar.window(table.end).end, table) if table.end else None
     match table.grain:
         case "daily":
-            return dg.DailyPartitionsDefinition(_start(table), timezone=table.timezone)
+            return dg.DailyPartitionsDefinition(start, timezone=table.timezone, end_date=end)
         case "weekly":
-            return dg.WeeklyPartitionsDefinition(_start(table), timezone=table.timezone, day_offset=_MONDAY)
+            return dg.WeeklyPartitionsDefinition(start, timezone=table.timezone, day_offset=_MONDAY, end_date=end)
         case "monthly":
-            return dg.MonthlyPartitionsDefinition(_start(table), timezone=table.timezone)
-        case "snapshot":
-            return None
+            return dg.MonthlyPartitionsDefinition(start, timezone=table.timezone, end_date=end)
 
 
 def partitions_in(context: dg.AssetExecutionContext) -> Sequence[str]:
@@ -40,10 +43,11 @@ def partitions_in(context: dg.AssetExecutionContext) -> Sequence[str]:
 
 
 def trailing_range(table: TableSpec, lookback: int, now: datetime) -> dg.PartitionKeyRange | None:
-    """The last `lookback` partitions that have ended by `now`; None before the first one has."""
-    ended = [key for key in Calendar.of(table).newest(now, lookback) if key >= str(table.start)]
+    """The last `lookback` partitions that have ended by `now`; None if none of them belongs to the table."""
+    newest = Calendar.of(table).newest(now, lookback)
+    ended = [key for key in newest if str(table.start) <= key <= (table.end or key)]
     return dg.PartitionKeyRange(ended[0], ended[-1]) if ended else None
 
 
-def _start(table: TableSpec) -> datetime:
-    return datetime.combine(date.fromisoformat(str(table.start)), datetime.min.time(), ZoneInfo(table.timezone))
+def _midnight(day: date, table: TableSpec) -> datetime:
+    return datetime.combine(day, datetime.min.time(), ZoneInfo(table.timezone))

@@ -1,40 +1,63 @@
-"""A spec as a component: read from its YAML file, with errors that name the file."""
+"""A spec as a component: read from its YAML file, with errors that name file, line and field."""
 
 from __future__ import annotations
 
+import os
+import re
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import dagster as dg
-from pydantic import BaseModel
+from dagster.components.resolved.errors import ResolutionException
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import ErrorDetails, core_schema
 
-from pipelines.delivery.errors import ConfigurationError
+from pipelines.delivery.errors import ConfigurationError, MissingSetting, PipelinesError
+
+_VARIABLE = re.compile(r"\{\{\s*env\.(\w+)\s*\}\}")
 
 
 class SpecComponent(dg.Component):
     """Mixed into a pydantic spec, makes it a component whose attributes are the spec's fields.
 
     Dagster's own `Resolvable` refuses models whose nested fields carry pydantic constraints (1.13.27). This way the spec's
-    whole validation applies, and Dagster reports its errors with file and line. `{{ env.NAME }}` works as usual.
+    whole validation applies, to the values that stand where the file says `{{ env.NAME }}`.
     """
+
+    file: ClassVar[str] = ""
+    """The YAML file that the component was read from, as a path from the project's folder; empty for one from Python."""
 
     @classmethod
     def get_model_cls(cls) -> type[BaseModel] | None:
-        """The spec itself."""
-        return cls if issubclass(cls, BaseModel) else None
+        """What the file's attributes are before template values are filled in."""
+        return _written(cls) if issubclass(cls, BaseModel) else None
 
     @classmethod
     def load(cls, attributes: BaseModel | None, context: dg.ComponentLoadContext) -> Self:
-        """The spec with its template values filled in."""
-        written = attributes.model_dump(exclude_unset=True, by_alias=True) if attributes is not None else {}
-        return cls(**context.resolution_context.at_path("attributes").resolve_value(written))
+        """The spec with its template values filled in.
+
+        Raises:
+            ConfigurationError: names the file, and each wrong field with its line.
+            MissingSetting: a variable that a field is to be filled with is not set.
+        """
+        written = attributes.model_dump() if attributes is not None else {}
+        file, resolution = _file_of(context), context.resolution_context
+        try:
+            spec = cls(**_filled(written, file, resolution.at_path("attributes")))
+        except ValidationError as error:
+            raise ConfigurationError(_wrong_fields(error, cls, file, resolution), do="Correct the file.") from None
+        object.__setattr__(spec, "file", file)
+        return spec
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The spec's assets."""
-        with located(context):
+        with located(self):
             return dg.Definitions(assets=self.assets(context))
 
     @abstractmethod
@@ -47,17 +70,118 @@ class SpecComponent(dg.Component):
 
 
 @contextmanager
-def located(context: dg.ComponentLoadContext) -> Iterator[None]:
-    """Put the file before whatever is wrong with it."""
+def located(spec: object) -> Iterator[None]:
+    """Put the file of a spec, where it has one, before whatever is wrong with it."""
     try:
         yield
-    except ConfigurationError as error:
-        path = context.component_path.file_path
-        file = path / "defs.yaml" if path.is_dir() else path
-        short = file.relative_to(context.project_root) if file.is_relative_to(context.project_root) else file
-        raise type(error)(f"{short}: {error.what}", do=error.do, **error.facts) from error
+    except PipelinesError as error:
+        file = spec.file if isinstance(spec, SpecComponent) else ""
+        if not file or error.what.startswith(file):
+            raise
+        raise type(error)(f"{file}: {error.what}", do=error.do, **error.facts) from error
 
 
 def folder_of(context: dg.ComponentLoadContext) -> Path:
     """The deployment's folder, to which `files` are relative: the one that holds `defs/`."""
     return context.component_tree.defs_module_path.parent
+
+
+class _Written(BaseModel):
+    """Attributes as they are written: whatever fields the file has. The spec decides on them later."""
+
+    model_config = ConfigDict(extra="allow")
+
+    spec: ClassVar[type[BaseModel]]
+
+    @classmethod
+    def model_json_schema(cls, **options: Any) -> dict[str, Any]:  # pyright: ignore[reportIncompatibleMethodOverride] - the same options, passed on
+        """The spec's schema, for `dg check yaml`, editors and Dagster's pages of components."""
+        return cls.spec.model_json_schema(**{"schema_generator": _OrTemplate, **options})
+
+
+class _OrTemplate(GenerateJsonSchema):
+    """A JSON schema in which a template may stand for what is no free text."""
+
+    def literal_schema(self, schema: core_schema.LiteralSchema) -> JsonSchemaValue:
+        return _or_template(super().literal_schema(schema))
+
+    def bool_schema(self, schema: core_schema.BoolSchema) -> JsonSchemaValue:
+        return _or_template(super().bool_schema(schema))
+
+    def int_schema(self, schema: core_schema.IntSchema) -> JsonSchemaValue:
+        return _or_template(super().int_schema(schema))
+
+    def float_schema(self, schema: core_schema.FloatSchema) -> JsonSchemaValue:
+        return _or_template(super().float_schema(schema))
+
+    def str_schema(self, schema: core_schema.StringSchema) -> JsonSchemaValue:
+        made = super().str_schema(schema)
+        return _or_template(made) if made.keys() != {"type"} else made
+
+
+def _or_template(schema: JsonSchemaValue) -> JsonSchemaValue:
+    return {"anyOf": [schema, {"type": "string", "pattern": r"\{\{.*\}\}"}]}
+
+
+@cache
+def _written(spec: type[BaseModel]) -> type[BaseModel]:
+    return type(spec.__name__, (_Written,), {"spec": spec, "__module__": spec.__module__, "__doc__": spec.__doc__})
+
+
+def _filled(value: Any, file: str, context: dg.ResolutionContext) -> Any:
+    """The value with its templates filled in. A text without one stays as it is: Dagster would make "1" a number."""
+    if isinstance(value, Mapping):
+        return {name: _filled(one, file, context.at_path(name)) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_filled(one, file, context.at_path(at)) for at, one in enumerate(value)]
+    if not isinstance(value, str) or "{{" not in value:
+        return value
+    place = f"{_place(file, context, context.path)}: {context.path[-1]}"
+    for name in _VARIABLE.findall(value):
+        if name not in os.environ:
+            raise MissingSetting(
+                f"{place}: the environment variable {name} is not set",
+                do=f"Set it, or give a value to use without it: {{{{ env('{name}', 'value') }}}}.",
+                setting=name,
+            )
+    try:
+        return context.resolve_value(value)
+    except ResolutionException as error:
+        said = str(error).strip().rpartition("\n")[2]
+        raise ConfigurationError(
+            f"{place}: {value!r} cannot be filled in: {said}",
+            do="In double braces stands {{ env.NAME }}; a column stands in single ones.",
+        ) from error
+
+
+def _file_of(context: dg.ComponentLoadContext) -> str:
+    path = context.component_path.file_path
+    file = path / "defs.yaml" if path.is_dir() else path
+    root = context.project_root
+    return (file.relative_to(root) if file.is_relative_to(root) else file).as_posix()
+
+
+def _place(file: str, context: dg.ResolutionContext, path: Sequence[str | int]) -> str:
+    tree = context.source_position_tree
+    return f"{file}:{tree.lookup_closest_and_path(path, None)[0].start.line}" if tree else file
+
+
+def _wrong_fields(error: ValidationError, spec: type, file: str, context: dg.ResolutionContext) -> str:
+    """A sentence per wrong field; what it holds is not repeated, since it may come from the environment."""
+    said = []
+    for one in error.errors(include_url=False, include_input=False):
+        words = _words(one, spec)
+        # A validator of the whole spec begins with the name of the field.
+        path = one["loc"] or (words.partition(":")[0],)
+        said.append(f"{_place(file, context, ['attributes', *path])}: {words.removesuffix('.')}")
+    return "; ".join(said)
+
+
+def _words(error: ErrorDetails, spec: type) -> str:
+    """What is wrong with a field, after its name."""
+    field, said = ".".join(map(str, error["loc"])), error["msg"].removeprefix("Value error, ")
+    if error["type"] == "extra_forbidden":
+        known = list(spec.model_fields) if issubclass(spec, BaseModel) and len(error["loc"]) == 1 else []
+        close = get_close_matches(field, known, n=3, cutoff=0.5)
+        said = "there is no such field" + (f"; did you mean {' or '.join(close)}?" if close else "")
+    return f"{field}: {said}" if field else said

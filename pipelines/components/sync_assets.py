@@ -73,8 +73,8 @@ def sync_assets(sync: SyncSpec, table: AnyTable, *, chunk: int) -> dg.AssetsDefi
             dg.AssetSpec(
                 delivered,
                 deps=[upserts],
-                description=f"**mode: {sync.mode}** — upserts delivered to account `{sync.account}`: only what changed, "
-                "never older over newer.",
+                description=f"**mode: {sync.mode}** — upserts delivered to account `{sync.account}`: "
+                "only what changed, never older over newer.",
                 metadata={"mode": sync.mode, "account": sync.account},
                 kinds={sync.settings.api.replace("_", "")},
                 **shared,
@@ -94,6 +94,7 @@ def sync_assets(sync: SyncSpec, table: AnyTable, *, chunk: int) -> dg.AssetsDefi
             resend_all=config.resend is Resend.all,
             dry=config.dry_run,
         )
+        _show_mode(context, sync.mode)
         context.log.info(
             "%s: mode %s, account %s, %d partition(s)", sync.name, sync.mode, sync.account, len(order.partitions)
         )
@@ -109,6 +110,12 @@ def sync_assets(sync: SyncSpec, table: AnyTable, *, chunk: int) -> dg.AssetsDefi
         yield from tell(context, _story(sync, result, upserts, delivered, check.key))
 
     return _deliver
+
+
+def _show_mode(context: dg.AssetExecutionContext, mode: str) -> None:
+    """Tag the run with its modes: a run over a selection of assets takes no tags from them."""
+    modes = {mode, *filter(None, context.run_tags.get(MODE_TAG, "").split(", "))}
+    context.instance.add_run_tags(context.run_id, {MODE_TAG: ", ".join(sorted(modes))})
 
 
 def _priority(tags: Mapping[str, str]) -> Priority:
@@ -138,8 +145,8 @@ def _story(
         },
         checks={check: {p: _verdict(sync, p, account, result) for p, account in result.results.items()}},
         failed={**result.missing, **red},
-        do=f"Retry the failed partitions when the cause is mended: only what was not delivered is sent. A retry delivers "
-        f"the stored rows; for fresh source data select {sync.table} as well.",
+        do="Retry the failed partitions when the cause is mended: only what was not delivered is sent. "
+        f"A retry delivers the stored rows; for fresh source data select {sync.table} as well.",
     )
 
 

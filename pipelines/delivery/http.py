@@ -18,13 +18,10 @@ import aiohttp
 import httpx
 
 from pipelines.delivery import address
-from pipelines.delivery.address import is_loopback
 from pipelines.delivery.errors import ConfigurationError
 from pipelines.delivery.messages import Answer, Exchange, Lost, NotSent, Request
 from pipelines.delivery.redact import redact
 from pipelines.delivery.transport import AsWritten, UnusableAnswer, Wire
-
-__all__ = ["HttpPort", "is_loopback", "redact"]
 
 _DEFAULT_HEADERS = {"Accept-Encoding": "identity", "User-Agent": "pipelines"}
 _REASON_LENGTH = 400

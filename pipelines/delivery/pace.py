@@ -143,7 +143,7 @@ class Pace:
         raises none, since a window may be the user's wish.
         """
         now = self._now()
-        self._quota.answered()
+        self._quota.answered(told=remaining is not None and reset_at is not None)
         if reset_at is None:
             return
         reset_in = reset_at - (now if served_at is None else served_at)
@@ -217,17 +217,20 @@ class Pace:
         a shorter window. The grid is fixed, so that no number of hand-overs carries a time further.
         """
         counts: Counter[int] = Counter()
-        for time_s in self._log:
-            newest = now
-            for span in self._spans:
-                if now - time_s < span.seconds:
-                    grid = max(1, int(span.seconds * _US) // _GRID)
-                    # Half a microsecond off: times that were packed before must come out as they went in.
-                    exact = math.ceil(time_s * _US - 0.5)
-                    rounded = -(-exact // grid) * grid
-                    counts[max(exact, min(rounded, math.floor(newest * _US)))] += 1
-                    break
-                newest = now - span.seconds
+        spans = iter(self._spans)
+        span = next(spans, None)
+        newest = math.floor(now * _US)
+        for time_s in reversed(self._log):
+            while span is not None and now - time_s >= span.seconds:
+                newest = math.floor((now - span.seconds) * _US)
+                span = next(spans, None)
+            if span is None:
+                break
+            grid = max(1, int(span.seconds * _US) // _GRID)
+            # Half a microsecond off: times that were packed before must come out as they went in.
+            exact = math.ceil(time_s * _US - 0.5)
+            rounded = -(-exact // grid) * grid
+            counts[max(exact, min(rounded, newest))] += 1
         return [[time_us, count] for time_us, count in sorted(counts.items())]
 
 

@@ -69,10 +69,11 @@ class Quota:
         if self._own is not None:
             self._own -= 1
 
-    def answered(self) -> None:
-        """An answer came: one request less is in flight."""
+    def answered(self, *, told: bool) -> None:
+        """One request less is in flight. What `told` nothing of the quota, or was lost, may have drained it."""
         if self._unanswered:
             self._unanswered.popleft()
+            self._left -= not told
 
     def observe(self, now: float, remaining: int, reset_at: float, reset_in: float) -> None:
         """An answer's headers: `remaining` requests until `reset_at` by the server's clock, `reset_in` seconds hence.

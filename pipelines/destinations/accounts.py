@@ -34,7 +34,7 @@ Mode = Literal["sandbox", "dry", "live"]
 CAUTIOUS = Limits((Window(1, 1.0),), in_flight=2)
 """For a real API whose limits are published nowhere."""
 UNHURRIED = Limits((), in_flight=16)
-"""For the sandbox, which is ours."""
+"""For the sandbox, which is ours, where it stands in for an API without published limits."""
 _SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _RATE = re.compile(r"([1-9][0-9]*)\s*/\s*(s|min|h|d)")
 _TUNING = ("rate", "in_flight", "timeout")
@@ -46,8 +46,9 @@ class Account:
 
     `headers` go with every request and hold the credentials; `media_type` is the content type of its bodies. `secrets`
     are the texts that must appear in no log or error. `address_hash` tells a changed address from the one that the
-    ledger's state belongs to; it is empty in mode dry, where no address is needed. `sandbox_id` is the id of the
-    home's sandbox, where the URL is that sandbox's.
+    ledger's state belongs to; it is empty in mode dry, where no address is needed. `tenant` is the API's own name of the
+    account where requests must say it: it belongs to the address. `sandbox_id` is the id of the home's sandbox, where the
+    URL is that sandbox's.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Account:
     limits: Limits = CAUTIOUS
     timeout_s: float = 30.0
     address_hash: str = ""
+    tenant: str = ""
     sandbox_id: str | None = None
     media_type: str = "application/json"
 
@@ -76,6 +78,8 @@ class Settings(BaseModel, ABC):
     api: ClassVar[str]
     """Name of the API, and of its part of the sandbox's card."""
     live_limits: ClassVar[Limits] = CAUTIOUS
+    sandbox_limits: ClassVar[Limits] = UNHURRIED
+    """An API that publishes its limits has them in its sandbox too."""
 
     url: str = Field(description="Base address of the API.")
     rate: tuple[Window, ...] | None = Field(default=None, description="Requests per time, such as 10/s or 5/s, 1000/h.")
@@ -101,9 +105,13 @@ class Settings(BaseModel, ABC):
         """The media type of request bodies."""
         return "application/json"
 
+    def tenant(self) -> str:
+        """The API's own name of the account, where requests must say it; else empty."""
+        return ""
+
     def limits(self, mode: Mode) -> Limits:
         """What the account may do at once: as set, else the default of the mode."""
-        default = UNHURRIED if mode == "sandbox" else self.live_limits
+        default = self.sandbox_limits if mode == "sandbox" else self.live_limits
         windows = default.windows if self.rate is None else self.rate
         return Limits(windows, self.in_flight or default.in_flight)
 
@@ -136,6 +144,8 @@ def read_account(
         found = _from_card(name, kind, card) | {key: found[key] for key in _TUNING if key in found}
     settings = _validated(name, kind, found)
     url = _address(name, settings.url, mode)
+    tenant = settings.tenant()
+    place = f"{url}/{tenant}" if tenant else url
     return Account(
         name=name,
         api=kind.api,
@@ -145,7 +155,8 @@ def read_account(
         secrets=tuple(secret for secret in settings.secrets() if secret),
         limits=settings.limits(mode),
         timeout_s=settings.timeout,
-        address_hash=blake2b(url.encode(), digest_size=16).hexdigest(),
+        address_hash=blake2b(place.encode(), digest_size=16).hexdigest(),
+        tenant=tenant,
         sandbox_id=_sandbox_id(card, kind.api, url),
         media_type=settings.content_type(),
     )

@@ -14,7 +14,7 @@ from pipelines.delivery.destination import Destination
 from pipelines.delivery.upsert import Built, Outcome, Payload
 from pipelines.destinations.accounts import Account, Settings
 from pipelines.destinations.building import FRAME, Shaped, assemble, bad_condition, check_conserved, no_cycles, select
-from pipelines.destinations.columns import Columns, Origin, Problem, require, unknown
+from pipelines.destinations.columns import Columns, Problem, require, unknown
 
 NAME = r"^[A-Za-z][A-Za-z0-9_]*$"
 
@@ -128,10 +128,9 @@ class SyncSpec(BaseModel, ABC):
     def connect(self, account: Account) -> Destination:
         """The destination that delivers this sync's upserts to the account."""
 
-    @property
-    def ambiguous(self) -> str:
-        """The reason for rows that share key and time but differ; `{key}` and `{n}` are filled in."""
-        return "key {key} is made by {n} rows that differ: does the template of the key lack a column?"
+    @abstractmethod
+    def ambiguous(self, key: str, rows: int) -> str:
+        """The reason for rows that share key and time but differ: what must tell them apart."""
 
     def check(self, columns: Collection[str]) -> None:
         """Check the names of all columns that the sync uses against those there are.
@@ -142,12 +141,8 @@ class SyncSpec(BaseModel, ABC):
         for field, used in self.used().items():
             require(columns, used, f"sync {self.name}, {field}")
 
-    def build(self, frame: pd.DataFrame, origins: Mapping[str, Origin] | None = None) -> Built:
-        """Turn rows into upserts; each row stands in exactly one upsert or dropped record.
-
-        Args:
-            frame: The valid rows of one or more partitions, joined with their catalogues.
-            origins: For joined columns, the catalogue and the code that led there; they make better reasons.
+    def build(self, frame: pd.DataFrame) -> Built:
+        """Turn the rows of one or more partitions into upserts; each stands in exactly one upsert or dropped record.
 
         Raises:
             ConfigurationError: a column does not exist, or `where` cannot be used. An empty frame is enough to see it.
@@ -156,7 +151,7 @@ class SyncSpec(BaseModel, ABC):
         require([*frame.columns], FRAME, f"sync {self.name}, table {self.table}")
         chosen, left_out = select(frame, self.where)
         with no_cycles():
-            columns = Columns(chosen, origins)
+            columns = Columns(chosen)
             shaped = self.shape(columns)
             if self.on_null == "skip":
                 shaped = shaped._replace(problems={**shaped.problems, **self._skipped(columns)})

@@ -21,6 +21,7 @@ FRAME = ("row", "partition", "as_of")
 """The columns that every frame has: source row number, partition key, time of what the row says."""
 
 Normalise = Callable[[Payload], Payload]
+Ambiguous = Callable[[str, int], str]
 
 
 class Shaped(NamedTuple):
@@ -100,11 +101,11 @@ def bad_condition(where: str, error: Exception) -> ConfigurationError:
     )
 
 
-def assemble(frame: pd.DataFrame, shaped: Shaped, normalise: Normalise, ambiguous: str) -> Built:
+def assemble(frame: pd.DataFrame, shaped: Shaped, normalise: Normalise, ambiguous: Ambiguous) -> Built:
     """Upserts and dropped records out of shaped rows.
 
     Rows of one partition with the same key, time and payload become one upsert. Rows with the same key and time but
-    different payloads are all invalid: `ambiguous` is the reason, with `{key}` and `{n}` to be filled in.
+    different payloads are all invalid: `ambiguous` makes the reason of the key and the number of rows.
     """
     source = _Source.of(frame)
     problems = dict(shaped.problems)
@@ -126,7 +127,7 @@ def assemble(frame: pd.DataFrame, shaped: Shaped, normalise: Normalise, ambiguou
 
 
 def _settle(
-    good: Sequence[int], source: _Source, shaped: Shaped, ambiguous: str
+    good: Sequence[int], source: _Source, shaped: Shaped, ambiguous: Ambiguous
 ) -> tuple[dict[int, tuple[int, ...]], dict[int, Problem]]:
     """Rows with the same key and time: position -> the source rows united there (none: elsewhere), and the clashes."""
     identities = [(shaped.keys[at], source.as_of[at]) for at in good]
@@ -141,8 +142,7 @@ def _settle(
         if len(group) == 1:
             continue
         if len({canonical(shaped.payloads[at]) for at in group}) > 1:
-            reason = ambiguous.replace("{key}", key).replace("{n}", str(len(group)))
-            clashes.update(dict.fromkeys(group, Problem(reason)))
+            clashes.update(dict.fromkeys(group, Problem(ambiguous(key, len(group)))))
             continue
         heads: dict[str, int] = {}
         for at in group:

@@ -18,8 +18,10 @@ import pyarrow.compute as pc
 from pipelines.delivery.errors import ConfigurationError
 from pipelines.delivery.upsert import Outcome
 
-READING = frozenset({"row", "partition", "as_of", "date", "team", "kpi", "actual", "sub_tile", "area_code"})
-"""The columns of a row itself; any other may come from a catalogue, so that its null asks for the row's codes."""
+CODES = ("kpi", "team", "sub_tile", "area_code")
+"""The columns with the codes that catalogues describe."""
+READING = frozenset({"row", "partition", "as_of", "date", "actual", *CODES})
+"""The columns of a row itself; any other may come from a catalogue, so that its null asks for the row's code."""
 
 T = TypeVar("T")
 
@@ -33,14 +35,6 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
-    """Where a joined column comes from: its catalogue, and the reading column that holds the code."""
-
-    catalogue: str
-    code: str
-
-
-@dataclass(frozen=True, slots=True)
 class Cells(Generic[T]):
     """One value per row; where `problems` has the row's position, the value means nothing."""
 
@@ -51,10 +45,10 @@ class Cells(Generic[T]):
 class Columns:
     """The columns of a frame, converted once each; a null of whatever kind is None."""
 
-    def __init__(self, frame: pd.DataFrame, origins: Mapping[str, Origin] | None = None) -> None:
+    def __init__(self, frame: pd.DataFrame) -> None:
         self._frame = frame
-        self._origins = origins or {}
         self._lists: dict[str, list[Any]] = {}
+        self._lacking: dict[str, dict[str, set[Any]]] = {}
 
     def __len__(self) -> int:
         return len(self._frame)
@@ -77,15 +71,27 @@ class Columns:
         return {at: Problem(self.why_null(name, at)) for at, value in enumerate(values) if value is None}
 
     def why_null(self, name: str, at: int) -> str:
-        """What a null there means to the person who must fill it."""
-        origin = self._origins.get(name)
-        if origin is not None and origin.code in self:
-            code = self.values(origin.code)[at]
-            return f"{name} is empty: {origin.code} {code!r} has no entry in {origin.catalogue}, or one without it"
+        """What a null there means to the person who must fill it: for a joined column, which code has no entry."""
         if name in READING:
             return f"{name} is empty"
-        codes = ", ".join(f"{code} {self.values(code)[at]!r}" for code in ("kpi", "team", "area_code") if code in self)
-        return f"{name} is empty for {codes}" if codes else f"{name} is empty"
+        lacking = self._lacking.get(name)
+        if lacking is None:
+            lacking = self._lacking[name] = self._codes_without(name)
+        codes = {code: value for code in lacking if (value := self.values(code)[at]) is not None}
+        guilty = {code: value for code, value in codes.items() if value in lacking[code]} or codes
+        whose = ", ".join(f"{code} {value!r}" for code, value in guilty.items())
+        return f"{name} is empty for {whose}" if whose else f"{name} is empty"
+
+    def _codes_without(self, name: str) -> dict[str, set[Any]]:
+        """Per column of codes, those that have the column empty in all of their rows: they explain a null."""
+        lacking: dict[str, set[Any]] = {}
+        for code in CODES:
+            if code in self:
+                rows = list(zip(self.values(code), self.values(name), strict=True))
+                lacking[code] = {one for one, value in rows if value is None} - {
+                    one for one, value in rows if value is not None
+                }
+        return lacking
 
     def derive(self, name: str, make: Callable[[Any], T | Problem], default: T) -> Cells[T]:
         """Map a column, each distinct value once; a null or a `Problem` that `make` returns is the row's problem."""

@@ -43,11 +43,11 @@ class Sandbox:
             self.counts[name].limited_by(api.settings)
 
     def reset(self) -> None:
-        """Empty the boards, take a new id, and forget switches, faults and counts."""
+        """Empty the boards, take a new id, and forget switches, faults, counts and what was used of every limit."""
         self.state.clear()
         for api in self.apis.values():
+            api.editing.clear()
             api.restart()
         self.faults.rules = []
+        self.counts = {name: ApiCounts() for name in self.apis}
         self.adopt(Settings())
-        for counts in self.counts.values():
-            counts.reset()

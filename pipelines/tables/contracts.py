@@ -15,7 +15,7 @@ from pipelines.tables.failures import Failure
 from pipelines.tables.grains import Calendar
 from pipelines.tables.rules import Conditional, code_checks, conditional, passing, schema_column
 from pipelines.tables.source_spec import CatalogueSpec, Kind
-from pipelines.tables.sources.wanted import stored_name
+from pipelines.tables.sources.wanted import RESERVED, stored_name
 from pipelines.tables.spec import AREA_CANONICAL, CANONICAL, AnyTable, AreaTableSpec, TableSpec
 
 CATALOGUE_TYPES: Mapping[str, Kind] = {"target": "number", "whole_number": "boolean"}
@@ -35,7 +35,6 @@ _KINDS: Mapping[str, tuple[AnyKind, str]] = {
 }
 _REQUIRED = frozenset({"date", "as_of", "team", "kpi", "area_code", "area_name"})
 _CODES = frozenset({"team", "kpi", "sub_tile", "area_code", "area_name", "parent_code"})
-_CATALOGUE_RESERVED = ("partition", "row")
 
 
 def _nothing(_: pa.Table) -> list[Failure]:
@@ -108,10 +107,10 @@ def for_catalogue(
     for source, kind in kinds.items():
         required, checks = source == key, code_checks() if source == key else []
         schema = schema_column(kind, f"Declared as {kind}", required=required, checks=checks)
-        name = passed_name(source, _CATALOGUE_RESERVED)
+        name = passed_name(source, RESERVED)
         columns.append(Column(name, stored_name(source), kind, required, schema))
-    unique = tuple(passed_name(name, _CATALOGUE_RESERVED) for name in (key, valid_from) if name)
-    return Contract(tuple(columns), unique, calendar, tuple(kinds), _CATALOGUE_RESERVED)
+    unique = tuple(passed_name(name, RESERVED) for name in (key, valid_from) if name)
+    return Contract(tuple(columns), unique, calendar, tuple(kinds), RESERVED)
 
 
 def _column(name: str, source: str, required: frozenset[str], checks: Sequence[pda.Check] = ()) -> Column:

@@ -29,7 +29,7 @@ def arrow_of(series: pd.Series) -> pa.Array:
     """The Arrow array of a series; mixed values become text."""
     if series.dtype == object:
         return array_of(series.tolist())
-    array = pa.array(series, from_pandas=False)
+    array = pa.array(series)
     return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
 
 

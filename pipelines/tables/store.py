@@ -15,10 +15,11 @@ from urllib.parse import quote, unquote
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from fsspec import AbstractFileSystem
 from fsspec.implementations.local import LocalFileSystem
 from upath import UPath
 
-from pipelines.delivery.errors import TableError
+from pipelines.delivery.errors import ConfigurationError, TableError
 from pipelines.tables.frames import concat, frame_of, table_of
 
 _ENDING = ".parquet"
@@ -31,11 +32,22 @@ class PartitionStore:
 
     Frames are pandas frames with Arrow-backed columns, so that integers, booleans, dates and texts keep their
     type beside empty values.
+
+    Raises:
+        ConfigurationError: `root` is an address that no installed package understands.
     """
 
     def __init__(self, root: str | Path | UPath) -> None:
         self.root = UPath(root)
-        self._local = isinstance(self.root.fs, LocalFileSystem)
+        try:
+            self._fs: AbstractFileSystem = self.root.fs
+        except (ImportError, ValueError) as error:
+            raise ConfigurationError(
+                f"the partition store at {root} cannot be opened: {error}",
+                do=f"Install the fsspec package for {self.root.protocol}:// into this environment.",
+            ) from error
+        self._local = isinstance(self._fs, LocalFileSystem)
+        self._fs.invalidate_cache()  # other processes write here too
 
     def write(self, asset: str, partition: str, frame: pd.DataFrame | pa.Table) -> int:
         """Store a partition, replacing what stood there. Returns its number of rows."""
@@ -48,7 +60,7 @@ class PartitionStore:
         if self._local:
             _write_local(Path(path.path), buffer.getbuffer())
         else:  # an object store shows an object only when it is complete
-            path.fs.pipe_file(path.path, buffer.getvalue())
+            self._fs.pipe_file(path.path, buffer.getvalue())
         return table.num_rows
 
     def write_all(self, asset: str, frames: Mapping[str, pd.DataFrame | pa.Table]) -> None:
@@ -59,13 +71,13 @@ class PartitionStore:
     def exists(self, asset: str, partition: str) -> bool:
         """Whether the partition was ever stored."""
         path = self._path(asset, partition)
-        return bool(path.fs.exists(path.path))
+        return bool(self._fs.exists(path.path))
 
     def partitions(self, asset: str) -> list[str]:
         """The stored partitions of an asset, in order."""
         folder = self.root / _safe(asset)
         try:
-            names = [entry["name"].rsplit("/", 1)[-1] for entry in folder.fs.ls(folder.path, detail=True, refresh=True)]
+            names = [entry["name"].rsplit("/", 1)[-1] for entry in self._fs.ls(folder.path, detail=True, refresh=True)]
         except (FileNotFoundError, NotADirectoryError):
             return []
         return sorted(
@@ -114,7 +126,7 @@ class PartitionStore:
     def _opened(self, asset: str, partition: str) -> Iterator[pq.ParquetFile]:
         path = self._path(asset, partition)
         try:
-            with path.fs.open(path.path, "rb") as stream, pq.ParquetFile(stream) as file:
+            with self._fs.open(path.path, "rb") as stream, pq.ParquetFile(stream) as file:
                 yield file
         except pa.ArrowInvalid as error:
             raise TableError(

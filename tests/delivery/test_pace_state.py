@@ -35,7 +35,7 @@ def test_holders_together_stay_within_every_window(limits: list[Window], turns: 
     assert all(above(sends, window) <= TINY for window in limits)
 
 
-@pytest.mark.parametrize(("window", "seconds", "nap"), [(TEN, 60.0, 0.1), (HOURLY, 4 * 3600.0, 20.0)])
+@pytest.mark.parametrize(("window", "seconds", "nap"), [(TEN, 60.0, 0.1), (Window(240, 360.0), 4 * 360.0, 3.0)])
 def test_handing_over_costs_no_allowance(window: Window, seconds: float, nap: float) -> None:
     """Passing the state on again and again, at work and while waiting, leaves 95 % of the allowance usable."""
     clock = Clock()
@@ -48,6 +48,18 @@ def test_handing_over_costs_no_allowance(window: Window, seconds: float, nap: fl
             count += len(send(pace, clock, 1))
         pace = handed_over(pace, clock, window, Window(50, 1.0))
     assert count >= 0.95 * window.requests * seconds / window.seconds
+
+
+def test_handing_over_carries_nothing_into_a_shorter_window() -> None:
+    """What only the hour still counts does not hold up this second's sends after a hand-over."""
+    clock = Clock()
+    pace = pace_of(clock, TEN, HOURLY)
+    for _ in range(5):
+        send(pace, clock, 10)
+        clock.real += 1.5
+        now = clock.real
+        assert send(handed_over(pace, clock, TEN, HOURLY), clock, 10) == [now] * 10
+        clock.real += 5.0
 
 
 @pytest.mark.parametrize(("reserved", "free"), [(0, 7), (4, 3), (7, 0), (500, 0)])

@@ -19,7 +19,7 @@ def sent_now(sends: Sequence[float]) -> int:
 
 
 def test_no_more_leaves_than_headers_leave() -> None:
-    """After an answer that leaves n, n requests leave, and the next one a second after the reset, lest it was rounded."""
+    """After an answer that leaves n, n requests leave, and the next one a second after the reset, which is rounded."""
     clock = Clock()
     pace = pace_of(clock)
     send(pace, clock, 1)
@@ -69,6 +69,17 @@ def test_a_request_that_is_never_answered_is_taken_for_counted() -> None:
     clock.real += 500.0
     sends = send(pace, clock, 5)
     assert sent_now(sends) == 4
+
+
+def test_an_answer_without_headers_is_taken_for_counted() -> None:
+    """A lost answer, or one that says nothing of the quota, gives its request's place to no other."""
+    clock = Clock()
+    pace = pace_of(clock)
+    send(pace, clock, 3)
+    pace.observe(30, 5, clock() + 1000.0)
+    pace.observe(None, None, None)
+    pace.observe(30, None, None)
+    assert sent_now(send(pace, clock, 4)) == 3
 
 
 def test_a_share_of_what_is_left_is_used() -> None:

@@ -68,6 +68,18 @@ def and_hang_up(data: bytes = b"") -> Act:
     return act
 
 
+def first_then(first: bytes, then: Act) -> Act:
+    """Answer the first request and keep the connection; the rest is `then`'s."""
+    seen = 0
+
+    async def act(heard: Heard, writer: asyncio.StreamWriter) -> None:
+        nonlocal seen
+        seen += 1
+        await (always(first) if seen == 1 else then)(heard, writer)
+
+    return act
+
+
 async def silence(heard: Heard, writer: asyncio.StreamWriter) -> None:
     """Take the request and never answer."""
     await asyncio.Event().wait()

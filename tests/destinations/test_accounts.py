@@ -101,9 +101,9 @@ def test_the_address_of_a_tenant_has_no_default(tmp_path: Path) -> None:
 
 def test_a_setting_can_be_a_file_without_its_last_line_break(tmp_path: Path) -> None:
     """Mounted secrets end with a line break that belongs to no password; only one is taken off."""
-    (tmp_path / "secret").write_text("hush\nhush\n", encoding="utf-8")
+    (tmp_path / "secret").write_text("hush\nhush\n\n", encoding="utf-8")
     account = vs(tmp_path, VS_PROD_PASSWORD=None, VS_PROD_PASSWORD_FILE=str(tmp_path / "secret"))
-    assert account.secrets == ("hush\nhush",)
+    assert account.secrets == ("hush\nhush\n",)
 
 
 def test_an_unreadable_file_names_variable_and_path(tmp_path: Path) -> None:

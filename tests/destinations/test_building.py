@@ -6,6 +6,7 @@ from collections import Counter
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -39,6 +40,12 @@ def test_rows_that_contradict_each_other_are_all_invalid() -> None:
             "on_time_pct",
         )
     ]
+
+
+def test_the_reason_shows_the_template_as_it_was_written() -> None:
+    """Columns called key or n are no places of the reason."""
+    (said,) = reasons(stativate(key="{n}-{key}").build(rows({"actual": 1}, {"actual": 2}, n="a", key="b")))
+    assert said == 'key a-b is made by 2 rows that differ: does the template key: "{n}-{key}" lack a column?'
 
 
 def test_a_difference_that_is_not_compared_is_still_a_contradiction() -> None:
@@ -81,8 +88,8 @@ def test_rows_outside_the_condition_are_not_selected() -> None:
 
 def test_nan_is_no_number_for_the_condition() -> None:
     """DuckDB sorts NaN above all numbers; a row without a value must not pass `actual > 2` for that."""
-    column = pd.Series([float("nan"), 3.0], dtype="double[pyarrow]")
-    frame = rows({}, {}).assign(actual=column)
+    column = pa.array([float("nan"), 3.0])
+    frame = rows({}, {}).assign(actual=pd.Series(pd.arrays.ArrowExtensionArray(column)))
     assert [upsert.rows for upsert in stativate(where="actual > 2").build(frame).upserts] == [(1,)]
 
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.delivery.errors import ConfigurationError
-from pipelines.destinations.columns import Columns, Origin
+from pipelines.destinations.columns import Columns
 from pipelines.destinations.templates import Template
 
 
@@ -60,18 +60,27 @@ def test_an_unknown_column_is_named_with_the_closest_ones() -> None:
 
 
 def test_a_null_names_the_column_and_the_code_without_an_entry() -> None:
-    """A row whose code is in no catalogue says which code and which catalogue; other rows are rendered."""
-    frame = pd.DataFrame({"kpi": ["a", "b"], "kpi_name": ["Alpha", None]})
-    cells = Template.parse("{kpi}: {kpi_name}", "label").render(Columns(frame, {"kpi_name": Origin("kpis", "kpi")}))
+    """Of the row's codes the reason names the one whose rows all lack the column; other rows are rendered."""
+    frame = pd.DataFrame({"kpi": ["a", "b", "b"], "team": ["t", "t", "u"], "kpi_name": ["Alpha", None, None]})
+    cells = Template.parse("{kpi}: {kpi_name}", "label").render(Columns(frame))
     assert cells.values[0] == "a: Alpha"
-    assert cells.problems[1].reason == "kpi_name is empty: kpi 'b' has no entry in kpis, or one without it"
+    assert cells.problems[1].reason == "kpi_name is empty for kpi 'b'"
 
 
-def test_a_null_of_unknown_origin_names_the_codes_of_its_row() -> None:
-    """Without knowing the catalogue, the reason still tells which KPI and team the row is about."""
-    frame = pd.DataFrame({"kpi": ["a"], "team": ["t"], "kpi_name": [None]})
-    cells = Template.parse("{kpi_name}", "label").render(Columns(frame))
-    assert cells.problems[0].reason == "kpi_name is empty for kpi 'a', team 't'"
+@pytest.mark.parametrize(
+    ("columns", "reason"),
+    [
+        ({"kpi": ["a"], "team": ["t"]}, "x is empty for kpi 'a', team 't'"),
+        ({"kpi": ["a", "a"], "team": ["t", "t"], "x": [None, "y"]}, "x is empty for kpi 'a', team 't'"),
+        ({"area_code": ["NYC"]}, "x is empty for area_code 'NYC'"),
+        ({"kpi": ["a"], "sub_tile": [None]}, "x is empty for kpi 'a'"),
+        ({"other": [1]}, "x is empty"),
+    ],
+)
+def test_a_null_that_no_code_explains_alone_names_all_of_them(columns: dict[str, list[Any]], reason: str) -> None:
+    """Where one row is all there is, or only some rows of a code lack the value, the reader gets every code."""
+    frame = pd.DataFrame({"x": pd.Series([None], dtype=object), **columns})
+    assert Template.parse("{x}", "label").render(Columns(frame)).problems[0].reason == reason
 
 
 @settings(deadline=None)

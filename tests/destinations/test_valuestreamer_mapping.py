@@ -136,7 +136,7 @@ def test_a_sub_tile_without_an_id_is_not_sent_to_the_kpi_itself() -> None:
     given = [dataset(tile_id=None, sub_tile="north"), dataset(tile_id="x", sub_tile="south")]
     built = spec.build(rows(*given, dataset(tile_id=None, sub_tile=None)))
     assert [upsert.key for upsert in built.upserts] == [KEY]
-    assert reasons(built) == ["tile_id is empty for kpi 'on_time_pct', team 'JFK-AA'", "tile_id: 'x' is no UUID"]
+    assert reasons(built) == ["tile_id is empty for sub_tile 'north'", "tile_id: 'x' is no UUID"]
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_two_rows_of_one_dataset_that_differ_are_both_invalid() -> None:
     """The API takes one dataset per day, team, KPI and sub-tile; which row would be right is not guessed."""
     built = valuestreamer().build(rows(dataset(), dataset(actual=5.0)))
     assert reason(built) == (
-        f"the dataset {KEY} is made by 2 rows that differ: date, team, KPI and sub-tile must tell rows apart"
+        f"dataset {KEY} is made by 2 rows that differ: date, team, KPI and sub-tile must tell them apart"
     )
 
 

@@ -88,7 +88,7 @@ class Live:
         text = """query($id: String!) { partitionBackfillOrError(backfillId: $id) {
                     ... on PartitionBackfill { status } } }"""
         return wait_for(
-            lambda: _ended(self.query(text, id=backfill)["partitionBackfillOrError"]["status"]), seconds, "the backfill"
+            lambda: _ended(self.query(text, id=backfill)["partitionBackfillOrError"]["status"]), seconds, "the end"
         )
 
     def partitions(self, asset: str) -> dict[str, str]:

@@ -74,6 +74,15 @@ def test_reset_makes_it_new(stativate: httpx.Client, control: Control) -> None:
     assert stativate.post("/status-keys/a", json=FULL).status_code == 200
 
 
+def test_reset_gives_every_quota_back(dnsimple: httpx.Client, control: Control) -> None:
+    """After a reset nothing of a limit is used; resetting the counts alone gives nothing back."""
+    dnsimple.get("/whoami")
+    control.reset_counts()
+    assert dnsimple.get("/whoami").headers["x-ratelimit-remaining"] == "2398"
+    control.reset()
+    assert dnsimple.get("/whoami").headers["x-ratelimit-remaining"] == "2399"
+
+
 @pytest.mark.parametrize(
     "patch", [{"stativ": {}}, {"stativate": {"create_status": 202}}, {"stativate": {"latency": 1}}]
 )

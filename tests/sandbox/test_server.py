@@ -129,10 +129,10 @@ def test_unusable_state(home: Home) -> None:
     file = home.sandbox / "state.db"
     with contextlib.closing(sqlite3.connect(file)) as other:
         other.execute("pragma user_version = 99")
-    with pytest.raises(SandboxError, match="has version 99.*Delete the folder"):
+    with pytest.raises(SandboxError, match=r"has version 99.*Delete the folder"):
         run(home, port=0)
     file.write_bytes(b"no database" * 100)
-    with pytest.raises(SandboxError, match="not a database.*Delete the folder"):
+    with pytest.raises(SandboxError, match=r"not a database.*Delete the folder"):
         run(home, port=0)
 
 

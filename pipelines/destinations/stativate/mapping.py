@@ -131,10 +131,9 @@ class StativateSpec(SyncSpec):
             return (self.value.column,)
         return [name for name in self._templates()["value"].columns if name == "actual"]
 
-    @property
-    def ambiguous(self) -> str:
-        """The reason for rows that share key and time but differ."""
-        return f'key {{key}} is made by {{n}} rows that differ: does the template key: "{self.key}" lack a column?'
+    def ambiguous(self, key: str, rows: int) -> str:
+        """The reason for rows that share key and time but differ: the template lacks a column."""
+        return f'key {key} is made by {rows} rows that differ: does the template key: "{self.key}" lack a column?'
 
     def shape(self, columns: Columns) -> Shaped:
         """A key and a full body per row; lengths, colours and keys that the API would refuse are problems.

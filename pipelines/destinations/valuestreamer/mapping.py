@@ -93,10 +93,11 @@ class ValueStreamerSpec(SyncSpec):
         """The actual's column."""
         return (self.actual.column,)
 
-    @property
-    def ambiguous(self) -> str:
-        """The reason for rows that share key and time but differ."""
-        return "the dataset {key} is made by {n} rows that differ: date, team, KPI and sub-tile must tell rows apart"
+    def ambiguous(self, key: str, rows: int) -> str:
+        """The reason for rows that share key and time but differ: the API takes one of them only."""
+        return (
+            f"the dataset {key} is made by {rows} rows that differ: date, team, KPI and sub-tile must tell them apart"
+        )
 
     def shape(self, columns: Columns) -> Shaped:
         """A key `date/team/kpi[/sub-tile]` and all values of the dataset per row."""

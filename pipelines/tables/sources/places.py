@@ -46,6 +46,7 @@ class Place:
                 f"{files} cannot be opened: {short(error)}",
                 do=f"Install the fsspec package for {protocol}:// into this environment.",
             ) from error
+        fs.invalidate_cache()  # a long-lived process must see what was exported since
         return cls(fs, str(path), local=protocol in {"file", "local"})
 
     def find(self, day: date | None = None) -> list[str]:

@@ -1,0 +1,64 @@
+"""The pages that people look at, in a browser; the README's pictures come from here."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import pipelines
+from pipelines.home import Home
+from tests.live.browser import browser_page, picture
+from tests.live.deployment import Live, served
+
+_PATIENCE_MS = 60_000
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    """What the demo leaves behind, served."""
+    folder = tmp_path_factory.mktemp("home")
+    subprocess.run(
+        [sys.executable, "-m", "pipelines", "demo"],
+        env={**os.environ, "PIPELINES_HOME": str(folder)},
+        check=True,
+        capture_output=True,
+    )
+    home = Home.of({"PIPELINES_HOME": str(folder / "demo")})
+    with served(Path(pipelines.__file__).parent, home, "pipelines.definitions") as live:
+        yield live
+
+
+@pytest.mark.timeout(300)
+def test_lineage_reads_from_the_source_to_the_api(live: Live, tmp_path: Path) -> None:
+    """The asset graph shows sources, the table, and each sync with its checks, by system."""
+    with browser_page(1800, 900) as page:
+        page.goto(f"{live.url}/assets/flight_kpis_valid?view=lineage&lineageScope=neighbors&lineageDepth=2")
+        for text in ("warehouse", "valuestreamer", "stativate", "shop_floor_upserts", "status_board"):
+            page.get_by_text(text, exact=True).first.wait_for(timeout=_PATIENCE_MS)
+        page.get_by_text("1 / 1 Passed").first.wait_for(timeout=_PATIENCE_MS)
+        picture(page, "asset_graph", tmp_path)
+
+
+@pytest.mark.timeout(300)
+def test_partitions_of_a_sync_are_green_and_say_their_mode(live: Live, tmp_path: Path) -> None:
+    """The sync's page names its mode, and the days of January are materialized, each with its figures."""
+    with browser_page() as page:
+        page.goto(f"{live.url}/assets/shop_floor?view=partitions&partition=2013-01-31")
+        page.get_by_text("Materialized (31)").first.wait_for(timeout=_PATIENCE_MS)
+        page.get_by_text("extracted", exact=True).first.wait_for(timeout=_PATIENCE_MS)
+        picture(page, "partitions", tmp_path)
+        page.goto(f"{live.url}/assets/shop_floor")
+        page.get_by_text("mode: sandbox").first.wait_for(timeout=_PATIENCE_MS)
+
+
+@pytest.mark.timeout(300)
+def test_runs_say_their_mode(live: Live) -> None:
+    """Nobody has to guess whether a run went to a real API."""
+    with browser_page() as page:
+        page.goto(f"{live.url}/runs")
+        page.get_by_text("pipelines/mode: sandbox").first.wait_for(timeout=_PATIENCE_MS)
