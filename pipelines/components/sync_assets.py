@@ -18,6 +18,7 @@ from pipelines.delivery.ledger import Priority
 from pipelines.delivery.upsert import Outcome
 from pipelines.destinations.base import SyncSpec
 from pipelines.home import Home
+from pipelines.tables.grains import SNAPSHOT
 from pipelines.tables.names import valid_of
 from pipelines.tables.spec import AnyTable
 
@@ -105,6 +106,8 @@ def sync_assets(sync: SyncSpec, table: AnyTable, *, chunk: int) -> dg.AssetsDefi
         for note in result.report.notes:
             context.log.info("%s: %s", sync.name, note)
         if order.dry or sync.mode == "dry":
+            for partition, why in result.missing.items():
+                context.log.warning("%s: %s: %s, so nothing is planned for it", sync.name, partition, why)
             yield from _observations(delivered, sync, result)
             return
         yield from tell(context, _story(sync, result, upserts, delivered, check.key))
@@ -128,7 +131,9 @@ def _observations(key: dg.AssetKey, sync: SyncSpec, result: SyncResult) -> Itera
     """A dry run leaves partitions as they are: nothing was delivered, so nothing turns green."""
     for partition, account in result.results.items():
         yield dg.AssetObservation(
-            key, partition=partition, metadata={"dry": True, **_metadata(sync, partition, account, result)}
+            key,
+            partition=None if partition == SNAPSHOT else partition,
+            metadata={"dry": True, **_metadata(sync, partition, account, result)},
         )
 
 

@@ -28,6 +28,8 @@ STOPS = (AccountStopped, AccountUnavailable)
 
 _partition: ContextVar[str | None] = ContextVar("partition", default=None)
 
+_LONGEST_PAUSE_S = 3700.0
+"""A little more than the longest window that an API documents, an hour."""
 _MAYBE_LANDED = frozenset({500, 502, 504})
 """After these a write may have been carried out: it is only resent where that is noticed by nobody."""
 
@@ -105,6 +107,7 @@ class Caller:
     async def _once(self, request: Request) -> Exchange:
         if self.stopped is not None:
             raise self.stopped
+        self._refuse_long_pause()
         self._traffic.waited_s += await self._pace.acquire()
         # Another request may have learned the worst while this one waited for its turn.
         if self.stopped is not None:
@@ -118,6 +121,18 @@ class Caller:
         if answered is not None:
             self._heed(request, answered, sent_at)
         return exchange
+
+    def _refuse_long_pause(self) -> None:
+        """Waiting for the next hour's allowance is pacing; what the API forbids for longer is for a later run."""
+        due_in = self._pace.due_in()
+        if due_in > _LONGEST_PAUSE_S:
+            self._stop(
+                AccountUnavailable(
+                    f"account {self._account.name}: the API allows no request for another {due_in / 60:.0f} minutes",
+                    do="Nothing more was sent. Run the partitions again after that.",
+                    account=self._account.name,
+                )
+            )
 
     def _observe(self, headers: Mapping[str, str]) -> None:
         """Let the pace heed the answer's rate headers, and know that a request is in flight no more."""

@@ -46,9 +46,9 @@ class Account:
 
     `headers` go with every request and hold the credentials; `media_type` is the content type of its bodies. `secrets`
     are the texts that must appear in no log or error. `address_hash` tells a changed address from the one that the
-    ledger's state belongs to; it is empty in mode dry, where no address is needed. `tenant` is the API's own name of the
-    account where requests must say it: it belongs to the address. `sandbox_id` is the id of the home's sandbox, where the
-    URL is that sandbox's.
+    ledger's state belongs to; it is empty in mode dry, where no address is needed. `tenant` is the API's own
+    name of the account, where requests must say it: a part of the address. `sandbox_id` is the id of the home's
+    sandbox, where the URL is that sandbox's.
     """
 
     name: str

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-import orjson
 import pandas as pd
 import pyarrow as pa
 
@@ -46,7 +46,7 @@ def array_of(values: Sequence[Any]) -> pa.Array:
 
 def _text(value: Any) -> str:
     if isinstance(value, (dict, list)):
-        value = orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+        value = json.dumps(value, default=str, ensure_ascii=False, separators=(",", ":"))
     return str(value).encode("utf-8", "replace").decode("utf-8")
 
 

@@ -38,13 +38,13 @@ class PartitionStore:
     """
 
     def __init__(self, root: str | Path | UPath) -> None:
-        self.root = UPath(root)
         try:
+            self.root = UPath(root)
             self._fs: AbstractFileSystem = self.root.fs
         except (ImportError, ValueError) as error:
             raise ConfigurationError(
                 f"the partition store at {root} cannot be opened: {error}",
-                do=f"Install the fsspec package for {self.root.protocol}:// into this environment.",
+                do=f"Install the fsspec package for {str(root).split(':', 1)[0]}:// into this environment.",
             ) from error
         self._local = isinstance(self._fs, LocalFileSystem)
         self._fs.invalidate_cache()  # other processes write here too

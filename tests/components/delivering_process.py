@@ -68,4 +68,12 @@ def deliver(api: str, first: str, last: str, run_id: str) -> SyncResult:
 
 if __name__ == "__main__":
     result = deliver(*sys.argv[1:4], run_id="child")
-    print(result.report.stopped or {str(k): v for k, v in sum(result.report.counts.values(), start=type(next(iter(result.report.counts.values())))()).items()})
+    print(
+        result.report.stopped
+        or {
+            str(k): v
+            for k, v in sum(
+                result.report.counts.values(), start=type(next(iter(result.report.counts.values())))()
+            ).items()
+        }
+    )

@@ -178,6 +178,15 @@ async def test_transient_refusals_are_retried(bench: Bench) -> None:
     assert report.traffic.retries == 2
 
 
+async def test_api_that_wants_hours_of_rest_is_left_to_a_later_run(bench: Bench) -> None:
+    """A Retry-After beyond an hour ends the run: what is left is not sent, and the run says how long it would take."""
+    bench.port.always = status(429, **{"retry-after": "20000"})
+    report = await bench.deliver(*(upsert(f"k{n}", n) for n in range(20)))
+    assert len(bench.port.requests) <= 4
+    assert report.total(Outcome.FAILED) + report.total(Outcome.NOT_SENT) == 20
+    assert "minutes" in report.stopped
+
+
 async def test_open_outcome_is_closed_by_a_later_run(bench: Bench) -> None:
     """What was not sent is sent by the next run, and then nothing is open any more."""
     bench.port.always = refused

@@ -40,7 +40,8 @@ def test_lineage_reads_from_the_source_to_the_api(live: Live, tmp_path: Path) ->
         page.goto(f"{live.url}/assets/flight_kpis_valid?view=lineage&lineageScope=neighbors&lineageDepth=2")
         for text in ("warehouse", "valuestreamer", "stativate", "shop_floor_upserts", "status_board"):
             page.get_by_text(text, exact=True).first.wait_for(timeout=_PATIENCE_MS)
-        page.get_by_text("1 / 1 Passed").first.wait_for(timeout=_PATIENCE_MS)
+        page.get_by_text("1 / 1 Passed").nth(2).wait_for(timeout=_PATIENCE_MS)
+        page.wait_for_function("!document.body.innerText.includes('Loading')", timeout=_PATIENCE_MS)
         picture(page, "asset_graph", tmp_path)
 
 

@@ -39,7 +39,9 @@ def test_the_key_has_the_readings_name_in_their_source(tmp_path: Path) -> None:
     """Without `key`, a catalogue's code stands in the column of the readings' source name; types survive the join."""
     write_parquet(
         tmp_path / "kpis.parquet",
-        pa.table({"kpi_code": ["K1", "K2"], "whole_number": [True, None], "digits": pa.array([2, None]), "unit": ["%", None]}),
+        pa.table(
+            {"kpi_code": ["K1", "K2"], "whole_number": [True, None], "digits": pa.array([2, None]), "unit": ["%", None]}
+        ),
     )
     joined = join_all(valid(("T", "K2"), ("T", "K1"), ("T", "K3")), [loaded(tmp_path, "kpis.parquet")])
     assert joined.select(["kpi", "whole_number", "digits", "unit"]).to_pylist() == [
@@ -48,6 +50,14 @@ def test_the_key_has_the_readings_name_in_their_source(tmp_path: Path) -> None:
         {"kpi": "K3", "whole_number": None, "digits": None, "unit": None},
     ]
     assert joined.schema.field("digits").type == pa.int64()
+
+
+def test_joined_columns_keep_the_catalogues_order(tmp_path: Path) -> None:
+    """The columns of a catalogue come in its own order, typed ones and others, whatever they are called."""
+    (tmp_path / "kpis.csv").write_text("row,unit,target,kpi_code,unreadable,whole_number\n1,%,5,K,u,no\n")
+    joined = join_all(valid(("T", "K")), [loaded(tmp_path, "kpis.csv")])
+    assert list(joined.to_pylist()[0].values())[3:] == ["1", "%", 5.0, "u", False]
+    assert joined.column_names[3:] == ["source.row", "unit", "target", "source.unreadable", "whole_number"]
 
 
 def test_a_code_matches_whatever_its_type(tmp_path: Path) -> None:
@@ -87,8 +97,12 @@ def test_bad_rows_of_a_catalogue_are_quarantined(tmp_path: Path) -> None:
 
 def test_names_that_meet_are_told_apart(tmp_path: Path) -> None:
     """A column name that readings or another catalogue have too is prefixed with the catalogue's; others stay bare."""
-    write_parquet(tmp_path / "kpis.parquet", pa.table({"kpi_code": ["K"], "name": ["Kpi"], "unit": ["%"], "sub_tile": ["s"]}))
-    write_parquet(tmp_path / "teams.parquet", pa.table({"team_code": ["T"], "name": ["Team"], "note": ["n"], "kpi": ["?"]}))
+    write_parquet(
+        tmp_path / "kpis.parquet", pa.table({"kpi_code": ["K"], "name": ["Kpi"], "unit": ["%"], "sub_tile": ["s"]})
+    )
+    write_parquet(
+        tmp_path / "teams.parquet", pa.table({"team_code": ["T"], "name": ["Team"], "note": ["n"], "kpi": ["?"]})
+    )
     both = [loaded(tmp_path, "kpis.parquet"), loaded(tmp_path, "teams.parquet", "team")]
     joined = join_all(valid(("T", "K"), note=["reading"]), both)
     assert joined.column_names == [
@@ -116,7 +130,9 @@ def test_the_newest_line_that_has_begun_counts(tmp_path: Path) -> None:
     (tmp_path / "targets.csv").write_text(
         "kpi_code,valid_from,target\nK,2024-01-10,2\nK,2024-01-01,1\nL,,7\nL,2024-01-05,8\nK,2024-01-01,9\nM,2024-01-01,x\n"
     )
-    (tmp_path / "ok.csv").write_text("kpi_code,valid_from,target\nK,2024-01-10,2\nK,2024-01-01,1\nL,,7\nL,2024-01-05,8\n")
+    (tmp_path / "ok.csv").write_text(
+        "kpi_code,valid_from,target\nK,2024-01-10,2\nK,2024-01-01,1\nL,,7\nL,2024-01-05,8\n"
+    )
     catalogue = loaded(tmp_path, "ok.csv")
     days = ["2023-12-31", "2024-01-01", "2024-01-09", "2024-01-10", "2030-01-01"]
     readings = pa.table(
@@ -166,7 +182,11 @@ def test_every_reading_finds_its_line(lines: list[tuple[str, int | None]], asked
         }
     )
     begun = [
-        max((-1 if at is None else at, line) for line, (code, at) in enumerate(lines) if code == wanted and (at or 0) <= on)
+        max(
+            (-1 if at is None else at, line)
+            for line, (code, at) in enumerate(lines)
+            if code == wanted and (at or 0) <= on
+        )
         if any(code == wanted and (at or 0) <= on for code, at in lines)
         else None
         for wanted, on in asked

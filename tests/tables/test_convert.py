@@ -29,7 +29,11 @@ def converted(values: list[Any], kind: AnyKind, **options: str) -> tuple[list[An
     [
         ([1, None, -(2**63)], [1.0, None, -(2.0**63)], []),
         ([1.5, float("nan"), None, INF, -INF], [1.5, None, None, INF, -INF], []),
-        ([Decimal("1.50"), None, Decimal("12345678901234567890.123456789")], [1.5, None, 12345678901234567890.123456789], []),
+        (
+            [Decimal("1.50"), None, Decimal("12345678901234567890.123456789")],
+            [1.5, None, 12345678901234567890.123456789],
+            [],
+        ),
         ([10**30, 1], [1e30, 1.0], []),
         (["1.5", " -2 ", "+3", ".5", "5.", "1e3", "1E-2", "-0"], [1.5, -2.0, 3.0, 0.5, 5.0, 1000.0, 0.01, -0.0], []),
         (["", "  ", "NaN", "nan", None], [None] * 5, []),
@@ -57,7 +61,7 @@ def test_numbers(values: list[Any], numbers: list[float | None], bad: list[int])
         ([12.0, 1.5, None, float("nan")], ["12", "1.5", None, None], []),
         ([True, None], ["true", None], []),
         ([date(2024, 1, 31), None], ["2024-01-31", None], []),
-        ([Decimal("7"), None], ["7", None], []),
+        ([Decimal(7), None], ["7", None], []),
         ([["a", "b"], [], None, ["c,d"]], ["a,b", "", None, None], [3]),
         ([[1, 2]], [None], [0]),
         ([b"a", None], [None, None], [0]),
@@ -93,7 +97,11 @@ def test_booleans(values: list[Any], booleans: list[bool | None], bad: list[int]
         ([datetime(2024, 1, 1, 23, 59, tzinfo=UTC)], [date(2024, 1, 2)], []),
         (["2024-01-31", "2024-1-5", "9999-12-31", "2024-01-31 10:00", "2024-01-31T10:00:00.5"], None, []),
         (["2024-01-31T23:30:00Z", "2024-01-31T23:30:00+02:00", "2024-01-31 23:30:00-05"], None, []),
-        (["2024-02-30", "2024-13-01", "24-01-01", "31.01.2024", "20240131", "today", "epoch", "infinity"], [None] * 8, list(range(8))),
+        (
+            ["2024-02-30", "2024-13-01", "24-01-01", "31.01.2024", "20240131", "today", "epoch", "infinity"],
+            [None] * 8,
+            list(range(8)),
+        ),
         (["2024-01-31 (BC)", "99999-01-01", "0000-01-01", "-2024-01-01", "2024-01-31x"], [None] * 5, list(range(5))),
         (["", " ", None], [None] * 3, []),
         ([20240131, None], [None, None], [0]),
@@ -119,13 +127,19 @@ def test_texts_with_an_offset_give_the_local_day() -> None:
 
 def test_a_midnight_that_does_not_exist_is_still_that_day() -> None:
     """Where the clock change skips midnight, a date written as midnight stays on its day."""
-    assert converted(["2018-11-04", "2018-11-04 00:00:00"], "date", timezone="America/Sao_Paulo")[0] == [date(2018, 11, 4)] * 2
+    assert (
+        converted(["2018-11-04", "2018-11-04 00:00:00"], "date", timezone="America/Sao_Paulo")[0]
+        == [date(2018, 11, 4)] * 2
+    )
     assert converted([datetime(2018, 11, 4)], "date", timezone="America/Sao_Paulo")[0] == [date(2018, 11, 4)]
 
 
 def test_dates_in_a_format() -> None:
     """With a format, only what fits it is a date: texts and whole numbers."""
-    assert converted(["31.01.2024", "2024-01-31", None], "date", date_format="%d.%m.%Y") == ([date(2024, 1, 31), None, None], [1])
+    assert converted(["31.01.2024", "2024-01-31", None], "date", date_format="%d.%m.%Y") == (
+        [date(2024, 1, 31), None, None],
+        [1],
+    )
     assert converted([20240131, 20241399], "date", date_format="%Y%m%d") == ([date(2024, 1, 31), None], [1])
 
 

@@ -66,7 +66,10 @@ def test_the_sample_table_is_extracted_whole(store: PartitionStore) -> None:
     found = extracted(spec, SAMPLE, store, *keys)
     assert list(found.partitions) == keys
     assert sum(facts.extracted for facts in found.partitions.values()) == 59278
-    assert all(facts.valid == facts.extracted == store.rows("flight_kpis_valid", key) for key, facts in found.partitions.items())
+    assert all(
+        facts.valid == facts.extracted == store.rows("flight_kpis_valid", key)
+        for key, facts in found.partitions.items()
+    )
     assert (found.failed, found.undated.count) == ({}, 0)
     first = stored(store, "flight_kpis_valid", "2013-01-01")[0]
     assert first | {"valuestreamer_team_id": "", "valuestreamer_kpi_id": "", "valuestreamer_actual_id": ""} == {
@@ -135,7 +138,9 @@ def database(tmp_path: Path, table: pa.Table) -> dict[str, str]:
         {"database_env": "MART_URL", "table": "kpi"},
     ],
 )
-def test_every_kind_of_source_gives_the_same_rows(tmp_path: Path, store: PartitionStore, source: dict[str, str]) -> None:
+def test_every_kind_of_source_gives_the_same_rows(
+    tmp_path: Path, store: PartitionStore, source: dict[str, str]
+) -> None:
     """Parquet, CSV, files per day, DuckDB and a database: the same readings become the same valid rows and quarantine."""
     table = readings(
         (day("2024-01-01"), "T1", "K", 1.5),
@@ -156,7 +161,11 @@ def test_every_kind_of_source_gives_the_same_rows(tmp_path: Path, store: Partiti
     keys = ["2024-01-01", "2024-01-02", "2024-01-03"]
     found = extracted(table_spec(source=source), tmp_path, store, *keys, **database(tmp_path, table))
     assert found.failed == {}
-    assert [(facts.extracted, facts.valid, facts.quarantined) for facts in found.partitions.values()] == [(1, 1, 0), (3, 2, 1), (0, 0, 0)]
+    assert [(facts.extracted, facts.valid, facts.quarantined) for facts in found.partitions.values()] == [
+        (1, 1, 0),
+        (3, 2, 1),
+        (0, 0, 0),
+    ]
     rows = stored(store, "kpis_valid", *keys)
     assert [(row["partition"], row["row"], row["date"], row["as_of"], row["team"], row["actual"]) for row in rows] == [
         ("2024-01-01", 0, day("2024-01-01"), "2024-01-01", "T1", 1.5),
@@ -220,7 +229,9 @@ def test_an_empty_day_is_fine_or_not(tmp_path: Path, store: PartitionStore) -> N
 
 def test_the_same_extract_twice_gives_the_same_store(tmp_path: Path, store: PartitionStore) -> None:
     """Extracting unchanged data again changes nothing; doubled keys in the call are one partition."""
-    write_parquet(tmp_path / "kpi.parquet", readings(*[(day("2024-01-01"), f"T{at}", "K", float(at)) for at in range(50)]))
+    write_parquet(
+        tmp_path / "kpi.parquet", readings(*[(day("2024-01-01"), f"T{at}", "K", float(at)) for at in range(50)])
+    )
     extracted(table_spec(), tmp_path, store, "2024-01-01", "2024-01-01")
     before = {path: path.read_bytes() for path in Path(str(store.root)).rglob("*.parquet")}
     extracted(table_spec(), tmp_path, store, "2024-01-01")
@@ -230,7 +241,12 @@ def test_the_same_extract_twice_gives_the_same_store(tmp_path: Path, store: Part
 
 def test_a_day_of_a_clock_change_has_its_own_rows(tmp_path: Path, store: PartitionStore) -> None:
     """Instants around the short and the long day of a year each go to the day that clocks there showed."""
-    instants = [datetime(2024, 3, 10, 4, 59), datetime(2024, 3, 10, 5, 0), datetime(2024, 3, 11, 3, 59), datetime(2024, 3, 11, 4, 0)]
+    instants = [
+        datetime(2024, 3, 10, 4, 59),
+        datetime(2024, 3, 10, 5, 0),
+        datetime(2024, 3, 11, 3, 59),
+        datetime(2024, 3, 11, 4, 0),
+    ]
     instants += [datetime(2024, 11, 3, 4, 0), datetime(2024, 11, 4, 4, 59), datetime(2024, 11, 4, 5, 0)]
     rows = [(moment.replace(tzinfo=UTC), f"T{at}", "K", 1.0) for at, moment in enumerate(instants)]
     write_parquet(tmp_path / "kpi.parquet", readings(*rows))
@@ -245,9 +261,16 @@ def test_a_day_of_a_clock_change_has_its_own_rows(tmp_path: Path, store: Partiti
 
 def test_a_snapshot_is_as_of_its_column_or_its_extract(tmp_path: Path, store: PartitionStore) -> None:
     """A snapshot's rows are as of a column of theirs, else of the extract; the date follows, in the table's timezone."""
-    (tmp_path / "now.csv").write_text("team_code,kpi_code,value,at\nT1,K,1,2024-01-01T23:30:00Z\nT2,K,2,2024-01-01\nT3,K,3,?\nT4,K,4,\n")
+    (tmp_path / "now.csv").write_text(
+        "team_code,kpi_code,value,at\nT1,K,1,2024-01-01T23:30:00Z\nT2,K,2,2024-01-01\nT3,K,3,?\nT4,K,4,\n"
+    )
     columns = {"team": "team_code", "kpi": "kpi_code", "actual": "value"}
-    base: dict[str, Any] = {"source": {"files": "now.csv"}, "grain": "snapshot", "start": None, "timezone": "Europe/Berlin"}
+    base: dict[str, Any] = {
+        "source": {"files": "now.csv"},
+        "grain": "snapshot",
+        "start": None,
+        "timezone": "Europe/Berlin",
+    }
     extracted(table_spec(**base, columns={**columns, "as_of": "at"}), tmp_path, store, SNAPSHOT)
     rows = stored(store, "kpis_valid", SNAPSHOT)
     assert [(row["as_of"], row["date"]) for row in rows] == [
@@ -282,7 +305,9 @@ def test_undated_rows_are_handed_on(tmp_path: Path, store: PartitionStore) -> No
 
 def test_what_is_wrong_with_a_catalogue_is_handed_on(tmp_path: Path, store: PartitionStore) -> None:
     """A reading stays valid when its code's line is bad or missing; the catalogue's bad lines are reported."""
-    write_parquet(tmp_path / "kpi.parquet", readings((day("2024-01-01"), "T", "K", 1.0), (day("2024-01-01"), "T", "L", 2.0)))
+    write_parquet(
+        tmp_path / "kpi.parquet", readings((day("2024-01-01"), "T", "K", 1.0), (day("2024-01-01"), "T", "L", 2.0))
+    )
     (tmp_path / "kpis.csv").write_text("kpi_code,unit\nK,%\nL,a\nL,b\n")
     found = extracted(table_spec(catalogues={"kpi": "kpis.csv"}), tmp_path, store, "2024-01-01")
     assert found.partitions["2024-01-01"].valid == 2
@@ -307,7 +332,26 @@ def test_a_wrong_partition_is_refused(tmp_path: Path, store: PartitionStore) -> 
         extracted(area_spec(), tmp_path, store, "2024-01-02")
 
 
-FIELD = st.sampled_from(["2024-01-01", "2024-01-02", "2024-01-03", "T", "U", "K", "1", "nan", "inf", '"a', 'b"', "", "ü", "x,y", "\x00", "\n"])
+FIELD = st.sampled_from(
+    [
+        "2024-01-01",
+        "2024-01-02",
+        "2024-01-03",
+        "T",
+        "U",
+        "K",
+        "1",
+        "nan",
+        "inf",
+        '"a',
+        'b"',
+        "",
+        "ü",
+        "x,y",
+        "\x00",
+        "\n",
+    ]
+)
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -109,7 +109,16 @@ def test_tables_are_joined_under_all_their_columns() -> None:
 
 @given(
     st.lists(
-        st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text(), st.dates(), st.binary(), st.uuids()),
+        st.one_of(
+            st.none(),
+            st.booleans(),
+            st.integers(),
+            st.floats(allow_nan=False),
+            st.text(),
+            st.dates(),
+            st.binary(),
+            st.uuids(),
+        ),
         max_size=6,
     )
 )

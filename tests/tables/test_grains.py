@@ -70,7 +70,9 @@ def test_every_day_lies_in_exactly_the_partition_that_is_named(day: date, grain:
     assert partition_of(pa.chunked_array([pa.array([day])]), calendar).to_pylist() == [key]
 
 
-@given(st.dates(date(2000, 1, 1), date(2030, 1, 1)), st.integers(0, 60), st.sampled_from(["daily", "weekly", "monthly"]))
+@given(
+    st.dates(date(2000, 1, 1), date(2030, 1, 1)), st.integers(0, 60), st.sampled_from(["daily", "weekly", "monthly"])
+)
 def test_a_range_has_no_gap(day: date, count: int, grain: str) -> None:
     """The keys of a range join to one window, whatever the grain."""
     calendar = Calendar(grain)  # type: ignore[arg-type]  # sampled
@@ -101,7 +103,10 @@ def test_as_of_is_the_partition_or_the_time_of_the_extract() -> None:
     assert Calendar(SNAPSHOT).as_of(SNAPSHOT, moment) == "2024-01-02T03:04:05.000000Z"
 
 
-@given(st.datetimes(datetime(1000, 1, 1), timezones=st.timezones()), st.datetimes(datetime(1000, 1, 1), timezones=st.timezones()))
+@given(
+    st.datetimes(datetime(1000, 1, 1), timezones=st.timezones()),
+    st.datetimes(datetime(1000, 1, 1), timezones=st.timezones()),
+)
 def test_instants_sort_as_text(one: datetime, other: datetime) -> None:
     """Of two moments the later one has the later text, whatever their timezones."""
     try:

@@ -19,7 +19,10 @@ def test_the_documented_example_is_accepted() -> None:
         {
             "name": "flight_kpis",
             "source": {"files": "sample/kpi_readings.parquet"},
-            "catalogues": {"kpi": "sample/kpis.parquet", "team": {"duckdb": "mart.duckdb", "table": "teams", "key": "t"}},
+            "catalogues": {
+                "kpi": "sample/kpis.parquet",
+                "team": {"duckdb": "mart.duckdb", "table": "teams", "key": "t"},
+            },
             "grain": "daily",
             "start": "2013-01-01",
             "timezone": "America/New_York",
@@ -117,7 +120,12 @@ def test_every_field_is_described() -> None:
         if isinstance(item, type) and issubclass(item, BaseModel)
     }
     assert {TableSpec, AreaTableSpec, SourceSpec} <= models
-    missing = [f"{model.__name__}.{name}" for model in models for name, field in model.model_fields.items() if not field.description]
+    missing = [
+        f"{model.__name__}.{name}"
+        for model in models
+        for name, field in model.model_fields.items()
+        if not field.description
+    ]
     assert missing == []
 
 

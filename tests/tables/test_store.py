@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from upath import UPath
 
-from pipelines.delivery.errors import TableError
+from pipelines.delivery.errors import ConfigurationError, TableError
 from pipelines.tables.frames import records
 from pipelines.tables.store import PartitionStore, _safe
 
@@ -133,6 +133,12 @@ def test_a_failed_write_leaves_what_was_there(tmp_path: Path) -> None:
         store.write("a", "p", pa.table({"x": pa.array([{}], pa.struct([]))}))
     assert store.read("a", ["p"])["x"].to_list() == [1]
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["p.parquet"]
+
+
+def test_an_unknown_kind_of_address_says_what_to_install() -> None:
+    """An address that no installed package understands is a mistake in the configuration, not a crash."""
+    with pytest.raises(ConfigurationError, match="Install the fsspec package for nowhere://"):
+        PartitionStore("nowhere://bucket/store")
 
 
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:

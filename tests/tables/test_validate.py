@@ -103,7 +103,11 @@ def test_empty_values_are_valid_unless_the_table_says_otherwise() -> None:
     assert judged(*rows).valid["actual"].to_pylist() == [None, None, None, 0.0]
     strict = judged(*rows, nulls="quarantine")
     assert strict.valid["actual"].to_pylist() == [0.0]
-    assert set(reasons(strict).values()) == {"actual: is missing", "actual: is missing ('')", "actual: is missing ('NaN')"}
+    assert set(reasons(strict).values()) == {
+        "actual: is missing",
+        "actual: is missing ('')",
+        "actual: is missing ('NaN')",
+    }
 
 
 def test_all_rows_of_a_doubled_key_are_quarantined() -> None:
@@ -153,7 +157,9 @@ def test_a_sub_tile_is_part_of_the_key() -> None:
         ("monthly", "2024-02-01", ["2024-02-01", "2024-02-29", "2024-03-01"], 1),
     ],
 )
-def test_weekly_and_monthly_readings_are_of_the_first_day(grain: str, partition: str, days: list[str], valid: int) -> None:
+def test_weekly_and_monthly_readings_are_of_the_first_day(
+    grain: str, partition: str, days: list[str], valid: int
+) -> None:
     """A weekly reading is of a Monday, a monthly one of the 1st: another date is a mistake in the source."""
     source = readings(*[(text, f"T{at}", "K", 1) for at, text in enumerate(days)])
     found = validate(raw_of(source, partition), for_readings(table_spec(grain=grain)))
@@ -197,14 +203,19 @@ def test_rules_of_ones_own() -> None:
 def test_rules_and_types_of_further_columns() -> None:
     """A further column gets the type that is declared, or that a rule about it implies; what does not convert is named."""
     source = readings(*[(D, f"T{at}", "K", 1) for at in range(4)])
-    source = source.append_column("share", pa.array(["0.5", "2", "x", ""])).append_column("since", pa.array(["2024-01-01", "", "?", None]))
+    source = source.append_column("share", pa.array(["0.5", "2", "x", ""])).append_column(
+        "since", pa.array(["2024-01-01", "", "?", None])
+    )
     spec = table_spec(rules=[{"column": "share", "max": 1}], types={"since": "date"})
     found = validate(raw_of(source), for_readings(spec))
     assert found.valid.select(["share", "since"]).to_pylist() == [
         {"share": 0.5, "since": date(2024, 1, 1)},
         {"share": None, "since": None},
     ]
-    assert reasons(found) == {1: "share: is above 1 ('2')", 2: "since: is not a date ('?'); share: is not a number ('x')"}
+    assert reasons(found) == {
+        1: "share: is above 1 ('2')",
+        2: "since: is not a date ('?'); share: is not a number ('x')",
+    }
     assert for_readings(spec).sources == ("day", "team_code", "kpi_code", "value", "since", "share")
 
 
@@ -240,7 +251,16 @@ def test_an_unreadable_line_has_only_that_reason() -> None:
 def test_broken_rules_are_counted_per_partition() -> None:
     """Each partition says how often which rule was broken, the most frequent first, with a few of the values."""
     rows = [(D, f"T{at}", "K", f"bad{at}") for at in range(9)] + [("2024-01-02", None, "K", 1), (D, None, "K", 1)]
-    found = validate(raw_of(pa.table([array_of(values) for values in zip(*rows, strict=True)], names=["day", "team_code", "kpi_code", "value"]), [D] * 9 + ["2024-01-02", D]), for_readings(table_spec()))
+    found = validate(
+        raw_of(
+            pa.table(
+                [array_of(values) for values in zip(*rows, strict=True)],
+                names=["day", "team_code", "kpi_code", "value"],
+            ),
+            [D] * 9 + ["2024-01-02", D],
+        ),
+        for_readings(table_spec()),
+    )
     first, second = found.broken[D]
     assert (first.column, first.rule, first.count, first.samples) == (
         "actual",
@@ -302,8 +322,24 @@ def test_areas_are_a_tree() -> None:
         ("root", "Root", "", "1", None),
     )
     assert found.valid.to_pylist()[:2] == [
-        {"partition": "snapshot", "row": 0, "area_code": "top", "area_name": "Top", "parent_code": None, "active": True, "tags": "a:1,b"},
-        {"partition": "snapshot", "row": 1, "area_code": "mid", "area_name": "Mid", "parent_code": "top", "active": False, "tags": None},
+        {
+            "partition": "snapshot",
+            "row": 0,
+            "area_code": "top",
+            "area_name": "Top",
+            "parent_code": None,
+            "active": True,
+            "tags": "a:1,b",
+        },
+        {
+            "partition": "snapshot",
+            "row": 1,
+            "area_code": "mid",
+            "area_name": "Mid",
+            "parent_code": "top",
+            "active": False,
+            "tags": None,
+        },
     ]
     assert found.valid["area_code"].to_pylist() == ["top", "mid", "below", "root"]
     assert reasons(found) == {
@@ -327,7 +363,10 @@ def test_areas_have_unique_codes_and_names() -> None:
     assert found.valid["area_code"].to_pylist() == ["child"]
     assert reasons(found)[0] == "area_code: stands in several rows ('x')"
     assert reasons(found)[2].startswith("area_name: is longer than 255 characters")
-    assert set(reasons(found)[3].split("; ")) == {"active: is neither true nor false ('perhaps')", "area_name: is missing"}
+    assert set(reasons(found)[3].split("; ")) == {
+        "active: is neither true nor false ('perhaps')",
+        "area_name: is missing",
+    }
 
 
 def test_tags_may_be_a_list() -> None:
@@ -340,7 +379,9 @@ def test_tags_may_be_a_list() -> None:
 def test_a_long_chain_of_areas_is_no_problem() -> None:
     """Ten thousand areas in a chain, closed to a circle at the end, are judged at once."""
     size = 10_000
-    found = areas(*[(str(at), "N", str((at + 1) % size), True, None) for at in range(size)], ("in", "N", "0", True, None))
+    found = areas(
+        *[(str(at), "N", str((at + 1) % size), True, None) for at in range(size)], ("in", "N", "0", True, None)
+    )
     assert found.valid["area_code"].to_pylist() == ["in"]
 
 
@@ -388,7 +429,18 @@ def test_every_row_is_accounted_for(spec: Any, rows: list[tuple[Any, ...]]) -> N
 
 @pytest.mark.parametrize(
     "value",
-    [Decimal("0.1"), 2**62, -(10**25), 1e308, np.float32(0.5), datetime(2024, 1, 1, tzinfo=UTC), [1], {"a": 1}, b"\x00", True],
+    [
+        Decimal("0.1"),
+        2**62,
+        -(10**25),
+        1e308,
+        np.float32(0.5),
+        datetime(2024, 1, 1, tzinfo=UTC),
+        [1],
+        {"a": 1},
+        b"\x00",
+        True,
+    ],
 )
 def test_extreme_values_are_judged(value: Any) -> None:
     """A value of any type and size is either a number or quarantined with its text."""

@@ -95,9 +95,7 @@ class ValueStreamerSpec(SyncSpec):
 
     def ambiguous(self, key: str, rows: int) -> str:
         """The reason for rows that share key and time but differ: the API takes one of them only."""
-        return (
-            f"the dataset {key} is made by {rows} rows that differ: date, team, KPI and sub-tile must tell them apart"
-        )
+        return f"dataset {key} is made by {rows} rows that differ: date, team, KPI and sub-tile must tell them apart"
 
     def shape(self, columns: Columns) -> Shaped:
         """A key `date/team/kpi[/sub-tile]` and all values of the dataset per row."""

@@ -22,7 +22,9 @@ def filled(url: str, kind: str, dates: list[Any], table: str = "kpi") -> str:
     """A database with one table of readings, a row per date."""
     engine = sa.create_engine(url)
     with engine.begin() as connection:
-        connection.execute(sa.text(f"create table {table} (day {kind}, team_code varchar(20), kpi_code varchar(20), value numeric)"))
+        connection.execute(
+            sa.text(f"create table {table} (day {kind}, team_code varchar(20), kpi_code varchar(20), value numeric)")
+        )
         for number, day in enumerate(dates):
             row = {"day": day, "team": f"T{number}", "value": number}
             connection.execute(sa.text(f"insert into {table} values (:day, :team, 'K', :value)"), row)
@@ -87,7 +89,11 @@ def psycopg(url: str) -> str:
     ("kind", "dates", "inside"),
     [
         ("date", [date(2024, 3, 9), date(2024, 3, 10), date(2024, 3, 11), None], ["T1"]),
-        ("timestamp", [datetime(2024, 3, 10), datetime(2024, 3, 10, 23, 59, 59, 999999), datetime(2024, 3, 11)], ["T0", "T1"]),
+        (
+            "timestamp",
+            [datetime(2024, 3, 10), datetime(2024, 3, 10, 23, 59, 59, 999999), datetime(2024, 3, 11)],
+            ["T0", "T1"],
+        ),
         (
             "timestamptz",
             [datetime(2024, 3, 10, 5, tzinfo=UTC) + timedelta(hours=hours) for hours in (-0.01, 0, 22.99, 23)],
@@ -95,7 +101,9 @@ def psycopg(url: str) -> str:
         ),
     ],
 )
-def test_types_of_dates_in_postgresql(postgres: Callable[[], str], kind: str, dates: list[Any], inside: list[str]) -> None:
+def test_types_of_dates_in_postgresql(
+    postgres: Callable[[], str], kind: str, dates: list[Any], inside: list[str]
+) -> None:
     """Dates, local times and instants give the local day of a clock change, 23 hours long."""
     url = filled(psycopg(postgres()), kind, dates)
     found = harvest(url, "2024-03-10", timezone="America/New_York")
@@ -215,7 +223,10 @@ def test_no_secret_is_ever_shown(url: str) -> None:
         ({"table": "kpis"}, "kpis in the database of MART_URL cannot be read"),
         ({"table": "other.kpi"}, "cannot be read"),
         ({"query": "select day, team_code, kpi_code from kpi"}, "has no column 'value'"),
-        ({"query": "select value as day, team_code, kpi_code, value from kpi"}, "no date can be read from column 'day'"),
+        (
+            {"query": "select value as day, team_code, kpi_code, value from kpi"},
+            "no date can be read from column 'day'",
+        ),
     ],
 )
 def test_what_cannot_be_read_is_named(sqlite: str, source: dict[str, str], said: str) -> None:

@@ -100,7 +100,9 @@ def test_a_database_held_by_a_writer_is_an_error_about_that(mart: Path) -> None:
 
 def test_several_readers_at_once(mart: Path) -> None:
     """Readers side by side do not disturb each other, and each has its own timezone."""
-    spec = table_spec(source={"duckdb": "mart.duckdb", "query": "select day::timestamptz as day, * exclude day from mart.mart.kpi"})
+    spec = table_spec(
+        source={"duckdb": "mart.duckdb", "query": "select day::timestamptz as day, * exclude day from mart.mart.kpi"}
+    )
     zones = ["UTC", "Asia/Tokyo", "America/New_York"] * 4
 
     def count(zone: str) -> int:

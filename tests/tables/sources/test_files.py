@@ -122,7 +122,9 @@ def test_rows_without_a_date_are_reported(tmp_path: Path) -> None:
 def test_a_line_that_cannot_be_taken_apart_is_reported(tmp_path: Path) -> None:
     """A CSV line with the wrong number of fields or broken text stops nothing: it is counted and shown as undated."""
     good = "2024-01-01,T1,K,1\n"
-    (tmp_path / "a.csv").write_bytes((CSV + good + "2024-01-01,T2,K,1,5\nshort\n" + good).encode() + b"2024-01-01,\xff,K,1\n")
+    (tmp_path / "a.csv").write_bytes(
+        (CSV + good + "2024-01-01,T2,K,1,5\nshort\n" + good).encode() + b"2024-01-01,\xff,K,1\n"
+    )
     found = harvest(tmp_path, {"files": "a.csv"}, "2024-01-01")
     assert [row[3] for row in rows(found)] == ["T1", "T1"]
     assert found.undated.count == 3
@@ -135,7 +137,11 @@ def test_in_files_of_one_day_a_broken_line_belongs_to_that_day(tmp_path: Path) -
     (tmp_path / "kpi_2024-01-01.csv").write_text(CSV + "x,T,K,1\nonly this\n")
     (tmp_path / "kpi_2024-01-02.csv").write_text(CSV + "2024-01-02,T,K,1\n")
     found = harvest(tmp_path, {"files": "kpi_{date}.csv"}, "2024-01-01", "2024-01-02")
-    assert [row[:3] for row in rows(found)] == [("2024-01-01", 0, "x"), ("2024-01-01", 1, None), ("2024-01-02", 0, "2024-01-02")]
+    assert [row[:3] for row in rows(found)] == [
+        ("2024-01-01", 0, "x"),
+        ("2024-01-01", 1, None),
+        ("2024-01-02", 0, "2024-01-02"),
+    ]
     reasons = found.table["unreadable"].to_pylist()
     assert reasons == [None, "line 3 of kpi_2024-01-01.csv: missing columns ('only this')", None]
 
@@ -188,7 +194,9 @@ def test_a_pattern_reads_all_its_files(tmp_path: Path) -> None:
     assert [(row["team_code"], str(row["plant"])) for row in found] == [("T1", "1"), ("T2", "2")]
 
 
-@pytest.mark.parametrize("pattern", ["kpi_{date}.parquet", "kpi_{date:%Y%m%d}.parquet", "{date:%Y}/{date:%m-%d}/*.parquet"])
+@pytest.mark.parametrize(
+    "pattern", ["kpi_{date}.parquet", "kpi_{date:%Y%m%d}.parquet", "{date:%Y}/{date:%m-%d}/*.parquet"]
+)
 def test_only_the_files_of_wanted_days_are_opened(tmp_path: Path, pattern: str) -> None:
     """With {date}, the files of other days may be anything; they are not looked at."""
     names = {
@@ -294,7 +302,9 @@ def test_a_missing_column_is_named(tmp_path: Path) -> None:
         ("a.csv", CSV.encode(), "no row between 2024-01-01 and the end of 2024-01-01 in a.csv"),
     ],
 )
-def test_a_source_that_cannot_be_used_is_one_clear_error(tmp_path: Path, name: str, content: bytes | None, said: str) -> None:
+def test_a_source_that_cannot_be_used_is_one_clear_error(
+    tmp_path: Path, name: str, content: bytes | None, said: str
+) -> None:
     """A file that is not there, damaged, empty or without rows is an error about the table, naming the file."""
     if content is not None:
         (tmp_path / name).write_bytes(content)
@@ -325,7 +335,11 @@ def test_a_snapshot_is_read_whole(tmp_path: Path) -> None:
     """A snapshot has one partition with all rows, broken lines included."""
     (tmp_path / "a.csv").write_text(CSV + "2024-01-01,T,K,1\nbroken\nwhenever,T,K,2\n")
     found = harvest(tmp_path, {"files": "a.csv"}, SNAPSHOT, grain="snapshot", start=None)
-    assert [row[:3] for row in rows(found)] == [(SNAPSHOT, 0, "2024-01-01"), (SNAPSHOT, 1, "whenever"), (SNAPSHOT, 2, None)]
+    assert [row[:3] for row in rows(found)] == [
+        (SNAPSHOT, 0, "2024-01-01"),
+        (SNAPSHOT, 1, "whenever"),
+        (SNAPSHOT, 2, None),
+    ]
     assert found.table["unreadable"].to_pylist()[2] == "line 3 of a.csv: missing columns ('broken')"
 
 
@@ -376,10 +390,14 @@ def test_columns_with_our_own_names_keep_apart(tmp_path: Path) -> None:
 def test_exotic_types_become_text(tmp_path: Path) -> None:
     """Structs, maps and dictionaries of a source can be stored: as text, or as their values."""
     table = readings((day("2024-01-01"), "T", "K", 1.0)).append_column("extra", pa.array([{"a": 1}]))
-    table = table.append_column("code", pa.array(["x"]).dictionary_encode()).append_column("tags", pa.array([["a", "b"]]))
+    table = table.append_column("code", pa.array(["x"]).dictionary_encode()).append_column(
+        "tags", pa.array([["a", "b"]])
+    )
     write_parquet(tmp_path / "kpi.parquet", table)
     found = harvest(tmp_path, {"files": "kpi.parquet"}, "2024-01-01").table
-    assert found.select(["extra", "code", "tags"]).to_pylist() == [{"extra": '{"a":1}', "code": "x", "tags": ["a", "b"]}]
+    assert found.select(["extra", "code", "tags"]).to_pylist() == [
+        {"extra": '{"a":1}', "code": "x", "tags": ["a", "b"]}
+    ]
 
 
 def test_columns_are_known_without_reading_rows(tmp_path: Path) -> None:

@@ -1,0 +1,244 @@
+"""DNSimple's platform statuses: settings, requests, answers, read-back, removal.
+
+Sources: the Statuses page of the platform API (seed, developer.dnsimple.com/v2/platform/statuses, private beta) and the
+general rules of developer.dnsimple.com/v2: authentication, errors, rate limits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, ClassVar
+from urllib.parse import quote
+
+import orjson
+from pydantic import Field, SecretStr, field_validator
+
+from pipelines.delivery.destination import Found, Limits, Window
+from pipelines.delivery.errors import AccountUnavailable, ConfigurationError
+from pipelines.delivery.messages import Answer, Call, Exchange, Request
+from pipelines.delivery.upsert import Outcome, Payload, Upsert, Verdict
+from pipelines.destinations.accounts import Account, Settings, header_safe, variable
+from pipelines.destinations.answers import judge, judge_removal, words
+from pipelines.destinations.dnsimple.statuses import Listing, Pages, Status, read_pages, unwrapped
+
+FIELDS = ("state", "title", "message", "url")
+"""What a status says; our words for its fields are the API's."""
+DOCUMENTED = Limits((Window(2400, 3600.0),), in_flight=2)
+"""2,400 requests an hour with credentials (developer.dnsimple.com/v2: rate limiting), shared by all of an account's
+tokens; the headers of each answer may tell less."""
+_log = logging.getLogger(__name__)
+
+
+class DnsimpleSettings(Settings):
+    """DNSIMPLE_TOKEN, DNSIMPLE_ACCOUNT (both required) and DNSIMPLE_URL of the account `dnsimple`."""
+
+    api: ClassVar[str] = "dnsimple"
+    live_limits: ClassVar[Limits] = DOCUMENTED
+    sandbox_limits: ClassVar[Limits] = DOCUMENTED
+
+    url: str = Field(default="https://api.dnsimple.com/v2", description="Base address of the API.")
+    token: SecretStr = Field(description="API access token.")
+    account: int = Field(ge=1, description="Number of the account, which stands in every path.")
+
+    @field_validator("token")
+    @classmethod
+    def _usable(cls, token: SecretStr) -> SecretStr:
+        return header_safe(token)
+
+    def headers(self) -> Mapping[str, str]:
+        """The token as bearer (developer.dnsimple.com/v2: authentication)."""
+        return {"authorization": f"Bearer {self.token.get_secret_value()}", "accept": "application/json"}
+
+    def secrets(self) -> tuple[str, ...]:
+        """The token."""
+        return (self.token.get_secret_value(),)
+
+    def tenant(self) -> str:
+        """The number of the account."""
+        return str(self.account)
+
+
+def compared_form(payload: Payload, fields: Sequence[str]) -> Payload:
+    """The given fields of a body; an empty text like none."""
+    return {field: payload[field] for field in fields if payload.get(field) not in (None, "")}
+
+
+class Dnsimple:
+    """One account of DNSimple. A status takes the place of the one with its resource and context.
+
+    Each POST is taken for a new line of history, which nothing takes back: it is never resent unseen. Two POSTs with
+    one resource and context would race, so that there must never be two in flight.
+    """
+
+    batch_size = 1
+    resend_is_safe = False
+    transient: frozenset[int] = frozenset()
+
+    def __init__(self, account: Account, compared: Sequence[str] = FIELDS) -> None:
+        self.account = account.name
+        self._account = account
+        self._compared = tuple(compared)
+        self._base = f"/{account.tenant or ':account'}/platform/statuses"
+        self._writes = 0
+        self._written: dict[str, int] = {}
+        self._listing: Listing | None = None
+        self._reading = asyncio.Lock()
+
+    def normalise(self, payload: Payload) -> Payload:
+        """The compared fields."""
+        return compared_form(payload, self._compared)
+
+    async def vet(self, upserts: Sequence[Upsert], call: Call) -> Mapping[str, str]:
+        """Compare the account in the paths with the token's own; the API has no catalogue of what it takes.
+
+        `whoami` names the account of an account's token; a user's token may be of many accounts
+        (developer.dnsimple.com/v2: authentication).
+
+        Raises:
+            ConfigurationError: the token belongs to another account, or there is no `whoami` at the address.
+            AccountUnavailable: no usable answer.
+        """
+        del upserts
+        exchange = await call(self.check())
+        if not isinstance(exchange, Answer) or exchange.status == 429 or exchange.status >= 500:
+            raise self._unavailable("the token's account (GET /whoami)", exchange)
+        if exchange.status == 404:
+            url, said = variable(self.account, "url"), words(exchange, self._account)
+            msg = f"account {self.account}: GET /whoami of {self._account.url} was answered {said}"
+            raise ConfigurationError(msg, do=f"Check {url}: it ends with /v2. Nothing was sent.", account=self.account)
+        body = unwrapped(exchange)
+        if not isinstance(body, dict) or "account" not in body:
+            said = words(exchange, self._account)
+            _log.warning("account %s: not checked, since GET /whoami was answered %s", self.account, said)
+            return {}
+        own = body["account"].get("id") if isinstance(body["account"], dict) else None
+        if own is not None and str(own) != self._account.tenant:
+            setting = variable(self.account, "account")
+            msg = f"account {self.account}: {setting} is {self._account.tenant}, but the token belongs to account {own}"
+            do = f"Set {setting} to the token's account, or use a token of that account. Nothing was sent."
+            raise ConfigurationError(msg, do=do, account=self.account, setting=setting)
+        return {}
+
+    async def send(self, batch: Sequence[Upsert], call: Call) -> Sequence[Verdict]:
+        """Create each status, which replaces the one with its resource and context."""
+        return [await self._create(upsert, call) for upsert in batch]
+
+    async def _create(self, upsert: Upsert, call: Call) -> Verdict:
+        exchange = await self._post(upsert.key, upsert.payload, call)
+        verdict = _accepted(judge(exchange, self._account, self.transient))
+        status = Status.parse(unwrapped(exchange))
+        return replace(verdict, remote_id=status.id) if status is not None else verdict
+
+    async def _post(self, key: str, body: Payload, call: Call) -> Exchange:
+        headers = {"content-type": self._account.media_type}
+        try:
+            return await call(Request("POST", self._base, body=orjson.dumps(body), headers=headers))
+        finally:
+            self._writes += 1
+            self._written[key] = self._writes
+
+    async def read_back(self, upsert: Upsert, call: Call) -> Found | None:
+        """The status at the key, out of the account's list; None where the list cannot be read.
+
+        One list serves the read-backs of many keys, but none that was asked for before the key's last write had ended.
+        """
+        async with self._reading:
+            if self._listing is None or self._listing.after < self._written.get(upsert.key, 0):
+                self._listing = await self._listed(call)
+            listing = self._listing
+        if listing is None:
+            return None
+        forms = [(self.normalise(_body(status)), status.id) for status in listing.by_key.get(upsert.key, ())]
+        if not forms:
+            return Found(None)
+        # Whether another application's status may stand beside ours under the same key is written nowhere.
+        wanted = self.normalise(upsert.payload)
+        form, remote_id = next((one for one in forms if one[0] == wanted), forms[-1])
+        return Found(form, remote_id)
+
+    async def _listed(self, call: Call) -> Listing | None:
+        after = self._writes
+        found = await read_pages(self._base, call)
+        if isinstance(found, Pages) and found.torn:
+            found = await read_pages(self._base, call)
+        return Listing.of(found.statuses, after) if isinstance(found, Pages) else None
+
+    async def remove(self, key: str, payload: Payload, call: Call) -> Verdict:
+        """Set the state to `unknown`, all else as it was last accepted: the API deletes no status."""
+        resource, _, context = key.partition("/")
+        body = {**payload, "resource": resource, "context": context, "state": "unknown"}
+        return _accepted(judge_removal(await self._post(key, body, call), self._account, self.transient))
+
+    async def statuses(self, call: Call) -> Sequence[Status]:
+        """The account's statuses, one per resource and context.
+
+        Raises:
+            AccountUnavailable: no usable answer.
+        """
+        found = await read_pages(self._base, call)
+        if not isinstance(found, Pages):
+            raise self._unavailable("the list of statuses", found)
+        return found.statuses
+
+    async def show(self, status_id: str, call: Call) -> Status | None:
+        """One status by its id; None where there is none.
+
+        Raises:
+            AccountUnavailable: no usable answer.
+        """
+        exchange = await call(Request("GET", f"{self._base}/{quote(status_id, safe='')}", repeatable=True))
+        if _missing(exchange):
+            return None
+        status = Status.parse(unwrapped(exchange))
+        if status is None:
+            raise self._unavailable(f"the status {status_id}", exchange)
+        return status
+
+    async def history(self, resource: str, call: Call) -> Sequence[Status] | None:
+        """What was ever said of a resource, in the API's order; None where it knows no such resource.
+
+        The path takes the resource as `domain:123`, as all else does, or as the number alone, which the Statuses page
+        has for its type: the second is tried where the first is refused.
+
+        Raises:
+            AccountUnavailable: no usable answer.
+        """
+        found: Pages | Exchange
+        for form in (resource, resource.rpartition(":")[2]):
+            found = await read_pages(f"{self._base}/{quote(form, safe=':')}/history", call)
+            if not isinstance(found, Answer) or found.status not in (400, 404):
+                break
+        if isinstance(found, Pages):
+            return [status for status in found.statuses if status.resource == resource]
+        if _missing(found):
+            return None
+        raise self._unavailable(f"the history of {resource}", found)
+
+    def check(self) -> Request:
+        """`whoami`, which tells whose the token is."""
+        return Request("GET", "/whoami", repeatable=True)
+
+    def describe(self, upsert: Upsert) -> str:
+        """Method and path of the upsert's request."""
+        del upsert
+        return f"POST {self._base}"
+
+    def _unavailable(self, what: str, exchange: Exchange) -> AccountUnavailable:
+        msg = f"account {self.account}: {what} cannot be read: {words(exchange, self._account)}"
+        return AccountUnavailable(msg, do="Try again later.", account=self.account)
+
+
+def _accepted(verdict: Verdict) -> Verdict:
+    """A creation is always answered 201, also where it replaces: which of both it was is not told."""
+    return replace(verdict, outcome=Outcome.ACCEPTED) if verdict.outcome is Outcome.CREATED else verdict
+
+
+def _body(status: Status) -> dict[str, Any]:
+    return {field: getattr(status, field) for field in FIELDS}
+
+
+def _missing(found: Pages | Exchange) -> bool:
+    return isinstance(found, Answer) and found.status == 404

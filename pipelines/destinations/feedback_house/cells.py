@@ -1,0 +1,76 @@
+"""Cells of an area's fields: texts that must or may be there, flags, lists."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import Any
+
+from pipelines.destinations.columns import Cells, Columns, Problem, derive, merge
+from pipelines.destinations.formats import label
+from pipelines.destinations.templates import Template
+
+_HALVES = re.compile("[\ud800-\udfff]")
+"""Lone surrogates, which JSON cannot carry."""
+_FLAGS = {"true": True, "false": False, "t": True, "f": False, "yes": True, "no": False, "1": True, "0": False}
+
+
+def some_text(what: str, cells: Cells[str]) -> Cells[str]:
+    """The texts, of which a blank one is a problem."""
+
+    def make(text: str) -> str | Problem:
+        return _sound(what, text) if text.strip() else Problem(f"{what} is empty")
+
+    checked = derive(cells.values, make, "", {})
+    return Cells(checked.values, merge(cells.problems, checked.problems))
+
+
+def optional(template: Template, columns: Columns) -> Cells[str | None]:
+    """The template's text for each row; None where a column that it uses is empty, or the text is blank."""
+    cells = template.render(columns)
+    empty = {at for name in template.columns for at in columns.nulls(name)}
+    texts = [None if at in empty or not text.strip() else text for at, text in enumerate(cells.values)]
+    checked = derive(texts, partial(_sound, template.field), None, {})
+    unfit = {at: problem for at, problem in cells.problems.items() if at not in empty}
+    return Cells(checked.values, merge(unfit, checked.problems))
+
+
+def flags(columns: Columns, source: str | bool) -> Cells[bool]:  # noqa: FBT001 - a column's name, or what holds for all
+    """A column as true and false, or the same for all rows."""
+    if isinstance(source, bool):
+        return Cells([source] * len(columns))
+
+    def make(value: Any) -> bool | Problem:
+        found = _FLAGS.get(label(value).strip().lower())
+        return Problem(f"{source}: {value!r} is neither true nor false") if found is None else found
+
+    return columns.derive(source, make, default=False)
+
+
+def listed(columns: Columns, source: str | Sequence[Template], *, lower: bool = False) -> Cells[list[str]]:
+    """Per row a list of different texts: a column of lists or of texts with commas, or one text per template."""
+    if isinstance(source, str):
+        return derive(columns.values(source), partial(_taken_apart, source, lower), [], {})
+    parts = [optional(template, columns) for template in source]
+    rows = zip(*(cells.values for cells in parts), strict=True) if parts else [()] * len(columns)
+    values = [list(dict.fromkeys(text for text in texts if text is not None)) for texts in rows]
+    return Cells(values, merge(*(cells.problems for cells in parts)))
+
+
+def _taken_apart(column: str, lower: bool, value: Any) -> list[str] | Problem:  # noqa: FBT001 - partial fills it in
+    if isinstance(value, str):
+        texts: Iterable[Any] = value.split(",")
+    elif isinstance(value, Iterable):
+        texts = value
+    else:
+        return Problem(f"{column}: {value!r} is neither a text nor a list of texts")
+    stripped = [label(text).strip() for text in texts if text is not None]
+    found = list(dict.fromkeys(text.lower() if lower else text for text in stripped if text))
+    return next((one for one in (_sound(column, text) for text in found) if isinstance(one, Problem)), found)
+
+
+def _sound(what: str, text: str) -> str | Problem:
+    if _HALVES.search(text):
+        return Problem(f"{what} {text!r} holds half a character, which is no valid text")
+    return text

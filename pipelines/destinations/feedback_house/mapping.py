@@ -1,0 +1,173 @@
+"""What a row becomes at feedback.house: one area, known by a key of ours, with its parent.
+
+Source: "Area API | Update or Create" (seed, github.com/feedback-house/developer-portal,
+website/docs/api/area/api-area-update-or-create.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from functools import partial
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from pipelines.delivery.destination import Destination
+from pipelines.delivery.errors import ConfigurationError
+from pipelines.delivery.upsert import Payload
+from pipelines.destinations.accounts import Account, Settings
+from pipelines.destinations.base import SyncSpec
+from pipelines.destinations.building import Shaped
+from pipelines.destinations.columns import Cells, Columns, Problem, merge
+from pipelines.destinations.feedback_house.api import FeedbackHouse
+from pipelines.destinations.feedback_house.cells import flags, listed, optional, some_text
+from pipelines.destinations.feedback_house.fields import FIELDS, compared_form
+from pipelines.destinations.feedback_house.settings import FeedbackHouseSettings
+from pipelines.destinations.feedback_house.tree import Area, Place, places
+from pipelines.destinations.templates import Template
+
+_OPTIONAL = ("parent", "tags", "managers", "business_division")
+_MAX_BYTES = 9_000_000
+"""10 MB are the API's limit, headers included."""
+
+
+class FeedbackHouseSpec(SyncSpec):
+    """A row as an area. The newest state of each key is sent, parents before their children."""
+
+    comparable: ClassVar[Collection[str]] = tuple(FIELDS)
+    settings: ClassVar[type[Settings]] = FeedbackHouseSettings
+
+    key: str = Field(default="{area_code}", description="Template of the area's key, which becomes its correlationID.")
+    label: str = Field(default="{area_name}", description="Template of the area's name.")
+    parent: str | None = Field(
+        default="{parent_code}",
+        description="Template of the parent's key; a row in which a column of it is empty stands at the top; "
+        "null: parents are not sent.",
+    )
+    active: str | Literal[True] = Field(
+        default="active", description="Column that says whether the area is in use, or true: all are."
+    )
+    allow_candidates_apply: str | bool = Field(
+        default=False, description="Column that says whether candidates can apply there, or true or false for all."
+    )
+    tags: str | list[str] | None = Field(
+        default="tags",
+        description='Column with the tags, a list or a text with commas; or a list of templates, such as "site:{site}", '
+        "each left out where its column is empty; null: tags are not sent.",
+    )
+    managers: str | None = Field(
+        default=None,
+        description="Column with the managers' e-mails, a list or a text with commas; where no user has one of them, the "
+        "area is sent without managers, and the log says so. Default: managers are not sent.",
+    )
+    business_division: str | None = Field(
+        default=None, description="Column with the business division's id; where it is empty, none is sent."
+    )
+    batch_size: int = Field(default=100, ge=1, description="Areas in one request at most.")
+    batch_bytes: int = Field(
+        default=1_000_000, ge=1_000, le=_MAX_BYTES, description="Bytes of one request at most, where an area has fewer."
+    )
+
+    @model_validator(mode="after")
+    def _usable(self) -> FeedbackHouseSpec:
+        for field in self.send_when or ():
+            if field in _OPTIONAL and getattr(self, field) is None:
+                msg = f"send_when names {field}, which the sync does not send"
+                raise ValueError(msg)
+        try:
+            self._templates()
+        except ConfigurationError as error:
+            raise ValueError(str(error)) from error
+        return self
+
+    def _templates(self) -> dict[str, list[Template]]:
+        texts = {"key": [self.key], "label": [self.label], "parent": [] if self.parent is None else [self.parent]}
+        texts["tags"] = self.tags if isinstance(self.tags, list) else []
+        return {field: [Template.parse(text, field) for text in some] for field, some in texts.items()}
+
+    def used(self) -> Mapping[str, Collection[str]]:
+        """The columns that each YAML field uses."""
+        used: dict[str, Collection[str]] = {
+            field: [name for one in some for name in one.columns] for field, some in self._templates().items()
+        }
+        for field in ("active", "allow_candidates_apply", "tags", "managers", "business_division"):
+            column = getattr(self, field)
+            if isinstance(column, str):
+                used[field] = (column,)
+        return used
+
+    def value_columns(self) -> Collection[str]:
+        """The name's columns."""
+        return self._templates()["label"][0].columns
+
+    def ambiguous(self, key: str, rows: int) -> str:
+        """The reason for rows that share key and time but differ: the template lacks a column."""
+        return f'area {key} is made by {rows} rows that differ: does the template key: "{self.key}" lack a column?'
+
+    def shape(self, columns: Columns) -> Shaped:
+        """A key and an area per row; rows without key or name, and those whose parents run in a circle, are problems."""
+        templates = self._templates()
+        keys = some_text("key", templates["key"][0].render(columns))
+        names = some_text("name", templates["label"][0].render(columns))
+        fields: dict[str, Cells[Any]] = {
+            "name": names,
+            "active": flags(columns, self.active),
+            "allowCandidatesApply": flags(columns, self.allow_candidates_apply),
+        }
+        if self.parent is not None:
+            fields["parent"] = optional(templates["parent"][0], columns)
+        if self.tags is not None:
+            fields["tags"] = listed(columns, self.tags if isinstance(self.tags, str) else templates["tags"])
+        if self.managers is not None:
+            fields["managers"] = listed(columns, self.managers, lower=True)
+        if self.business_division is not None:
+            fields["businessDivision"] = optional(Template.parse(f"{{{self.business_division}}}", "id"), columns)
+        problems = merge(keys.problems, *(cells.problems for cells in fields.values()))
+        parents = fields["parent"].values if "parent" in fields else [None] * len(columns)
+        standing, circular = _placed(columns.values("partition"), keys, names.values, parents)
+        payload = partial(_payload, tuple(fields))
+        payloads = list(map(payload, standing, *(cells.values for cells in fields.values())))
+        return Shaped(keys.values, payloads, merge(problems, circular))
+
+    def normalise(self, payload: Payload) -> Payload:
+        """The compared fields; ids play no part, since parents stand there by key and managers by e-mail."""
+        return compared_form(payload, self.compared())
+
+    def compared(self) -> tuple[str, ...]:
+        """The API's names of the fields that count."""
+        return tuple(FIELDS[field] for field in (self.send_when or FIELDS))
+
+    def connect(self, account: Account) -> Destination:
+        """The destination that delivers this sync's upserts to the account."""
+        return FeedbackHouse(account, self.compared(), batch_size=self.batch_size, batch_bytes=self.batch_bytes)
+
+
+def _placed(
+    partitions: list[str], keys: Cells[str], names: Any, parents: Any
+) -> tuple[list[Place], dict[int, Problem]]:
+    """The place of each row's area in the tree of its partition, and the rows that are their own ancestors."""
+    trees: dict[str, dict[str, Area]] = {}
+    for at, partition in enumerate(partitions):
+        if at not in keys.problems:
+            trees.setdefault(partition, {})[keys.values[at]] = Area(names[at], parents[at])
+    found = {partition: places(tree) for partition, tree in trees.items()}
+    standing = [Place()] * len(partitions)
+    circular: dict[int, Problem] = {}
+    for at, partition in enumerate(partitions):
+        if at in keys.problems:
+            continue
+        by_key, circles = found[partition]
+        key = keys.values[at]
+        standing[at] = by_key[key]
+        if key in circles:
+            circular[at] = Problem(f"parent {parents[at]} leads back to the area itself")
+    return standing, circular
+
+
+def _payload(fields: tuple[str, ...], place: Place, *values: Any) -> Payload:
+    payload = dict(zip(fields, values, strict=True))
+    if payload.get("businessDivision", "") is None:
+        del payload["businessDivision"]
+    if payload.get("parent") is not None:
+        payload |= {"depth": place.depth, "above": list(place.above)}
+    return payload
