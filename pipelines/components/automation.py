@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from pipelines.components.partitions import trailing_range
-from pipelines.components.sync_assets import MODE_TAG, PRIORITY_TAG
+from pipelines.components.sync_assets import MODE_TAG, PRIORITY_TAG, priority_of
 from pipelines.components.sync_run import upserts_of
 from pipelines.destinations.base import SyncSpec
 from pipelines.tables.grains import SNAPSHOT, Calendar
@@ -108,7 +108,7 @@ def _sensor(
     def _follow(context: dg.RunStatusSensorContext) -> Iterator[dg.RunRequest]:
         run = context.dagster_run
         table, _ = tables[run.tags[_TABLE_TAG]]
-        priority = {PRIORITY_TAG: run.tags[PRIORITY_TAG]} if PRIORITY_TAG in run.tags else {}
+        priority = {PRIORITY_TAG: priority_of(run.tags).name.lower()}
         for tags in _spans(table, _extracted(context.instance, run, table)):
             for job in syncs.get(table.name, ()):
                 key = "/".join([run.run_id, job.name, tags.get(_START_TAG, "")])

@@ -91,7 +91,7 @@ def sync_assets(sync: SyncSpec, table: AnyTable, *, chunk: int) -> dg.AssetsDefi
         order = Order(
             run_id=context.run.run_id,
             partitions=partitions_in(context),
-            priority=_priority(context.run.tags),
+            priority=priority_of(context.run.tags),
             resend_all=config.resend is Resend.all,
             dry=config.dry_run,
         )
@@ -121,9 +121,11 @@ def _show_mode(context: dg.AssetExecutionContext, mode: str) -> None:
     context.instance.add_run_tags(context.run_id, {MODE_TAG: ", ".join(sorted(modes))})
 
 
-def _priority(tags: Mapping[str, str]) -> Priority:
-    if tags.get(PRIORITY_TAG) == "scheduled":
-        return Priority.SCHEDULED
+def priority_of(tags: Mapping[str, str]) -> Priority:
+    """Who goes first, by a run's tags: what its table's run handed on, else whether it belongs to a backfill."""
+    named = tags.get(PRIORITY_TAG, "").upper()
+    if named in Priority.__members__:
+        return Priority[named]
     return Priority.BACKFILL if _BACKFILL_TAG in tags else Priority.MANUAL
 
 
@@ -145,7 +147,10 @@ def _story(
     return Story(
         title=f"sync {sync.name} (mode {sync.mode}, account {sync.account})",
         assets={
-            upserts: {partition: _rows(account) for partition, account in result.results.items()},
+            upserts: {
+                partition: {"dagster/partition_row_count": _rows(account), "rows_in": account.extracted}
+                for partition, account in result.results.items()
+            },
             delivered: {partition: _metadata(sync, partition, account, result) for partition, account in green.items()},
         },
         checks={check: {p: _verdict(sync, p, account, result) for p, account in result.results.items()}},
@@ -185,11 +190,11 @@ def _verdict(sync: SyncSpec, partition: str, account: PartitionResult, result: S
     )
 
 
-def _rows(account: PartitionResult) -> dict[str, Any]:
-    turned = account.extracted - sum(
+def _rows(account: PartitionResult) -> int:
+    """Rows that became upserts."""
+    return account.extracted - sum(
         account.counts[outcome] for outcome in (Outcome.QUARANTINED, Outcome.NOT_SELECTED, Outcome.INVALID)
     )
-    return {"dagster/partition_row_count": turned, "rows_in": account.extracted}
 
 
 def _counts(account: PartitionResult) -> dict[str, int]:
@@ -201,7 +206,7 @@ def _metadata(sync: SyncSpec, partition: str, account: PartitionResult, result: 
     metadata: dict[str, Any] = {
         "mode": sync.mode,
         **_counts(account),
-        "dagster/partition_row_count": account.extracted - account.wrong - account.undelivered,
+        "dagster/partition_row_count": _rows(account) - account.counts[Outcome.REJECTED] - account.undelivered,
         "requests": traffic.by_partition[partition],
     }
     if result.report.reasons[partition]:
