@@ -117,8 +117,9 @@ def sync_assets(sync: SyncSpec, table: AnyTable, *, chunk: int) -> dg.AssetsDefi
 
 def _show_mode(context: dg.AssetExecutionContext, mode: str) -> None:
     """Tag the run with its modes: a run over a selection of assets takes no tags from them."""
-    modes = {mode, *filter(None, context.run_tags.get(MODE_TAG, "").split(", "))}
-    context.instance.add_run_tags(context.run_id, {MODE_TAG: ", ".join(sorted(modes))})
+    run = context.instance.get_run_by_id(context.run.run_id) or context.run  # it has the tag of a sync before this one
+    modes = {mode, *filter(None, run.tags.get(MODE_TAG, "").split(", "))}
+    context.instance.add_run_tags(run.run_id, {MODE_TAG: ", ".join(sorted(modes))})
 
 
 def priority_of(tags: Mapping[str, str]) -> Priority:

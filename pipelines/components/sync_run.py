@@ -122,7 +122,7 @@ class SyncRunner:
         ledger = Ledger(self.home.ledger_url)
         report = Report()
         destination = self.sync.connect(account)
-        pace = Pace(account.limits.windows)
+        pace = Pace(account.limits.windows, share=self.sync.share)
         sandbox = account.mode == "sandbox"
         rules = AccountRules(
             account.name,
@@ -141,7 +141,7 @@ class SyncRunner:
                     scope=ledger.scope(
                         account.name, account.mode, account.address_hash, account.sandbox_id or "", time.time()
                     ),
-                    turn=Turn(ledger, f"{account.mode}.{account.name}", order.priority, pace),
+                    turn=Turn(ledger, f"{account.mode}.{self.sync.quota or account.name}", order.priority, pace),
                     destination=destination,
                     caller=Caller(rules, port, pace, report.traffic),
                     limits=account.limits,

@@ -30,7 +30,7 @@ _partition: ContextVar[str | None] = ContextVar("partition", default=None)
 
 _LONGEST_PAUSE_S = 3700.0
 """A little more than the longest window that an API documents, an hour."""
-_MAYBE_LANDED = frozenset({500, 502, 504})
+MAYBE_LANDED = frozenset({500, 502, 504})
 """After these a write may have been carried out: it is only resent where that is noticed by nobody."""
 
 
@@ -169,7 +169,7 @@ class Caller:
         if isinstance(exchange, NotSent) and exchange.refused and self._account.give_up_when_refused:
             return None
         risky = request.method != "GET" and not request.repeatable
-        if risky and isinstance(exchange, Answer) and exchange.status in _MAYBE_LANDED:
+        if risky and isinstance(exchange, Answer) and exchange.status in MAYBE_LANDED:
             return None
         return wait_before_retry(
             exchange,

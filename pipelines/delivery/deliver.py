@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection
 
 from pipelines.delivery.caller import STOPS, Caller
-from pipelines.delivery.destination import Destination, Limits, Ordered
+from pipelines.delivery.destination import Destination, Limits, Ordered, Remarking
 from pipelines.delivery.fingerprint import fingerprint
 from pipelines.delivery.ledger import Attempt, Ledger, Record, Run, Scope, State, Turn
 from pipelines.delivery.plan import Plan, make_plan
@@ -76,6 +76,8 @@ class Delivery:
         self._total = len(work)
         if work or attempts:
             await self._in_turns(deque(work))
+        if isinstance(self.destination, Remarking):
+            self.report.notes.extend(self.destination.notes)
         self._close_settled(plan)
         return self.report
 

@@ -95,3 +95,13 @@ class Ordered(Protocol):
         Called once per run, with all that is about to be sent; keys without a rank come first.
         """
         ...
+
+
+@runtime_checkable
+class Remarking(Protocol):
+    """A destination with something to say about a run beside its verdicts."""
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What could not be checked, or was left out: a sentence each."""
+        ...

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Self
 
-from pipelines.delivery.caller import STOPS, Caller, for_partition
+from pipelines.delivery.caller import MAYBE_LANDED, STOPS, Caller, for_partition
 from pipelines.delivery.destination import Destination
 from pipelines.delivery.errors import PlanRefused
 from pipelines.delivery.fingerprint import fingerprint
@@ -121,9 +121,15 @@ class Sender:
             middle = len(batch) // 2
             return [*await self._deliver(batch[:middle]), *await self._deliver(batch[middle:])]
         return [
-            await self._settle(upsert) if verdict.outcome is Outcome.UNKNOWN else verdict
+            await self._settle(upsert) if self._may_have_landed(verdict) else verdict
             for upsert, verdict in zip(batch, verdicts, strict=True)
         ]
+
+    def _may_have_landed(self, verdict: Verdict) -> bool:
+        """Whether to look first: no answer, or an error that may hide a write which somebody would notice twice."""
+        if verdict.outcome is Outcome.UNKNOWN:
+            return True
+        return verdict.status in MAYBE_LANDED and not self._destination.resend_is_safe
 
     async def _send(self, batch: list[Upsert]) -> Sequence[Verdict]:
         try:
@@ -147,7 +153,7 @@ class Sender:
                 if there == upsert.fingerprint:
                     return Verdict(Outcome.ACCEPTED, "settled by a read-back", remote_id=found.remote_id)
             (verdict,) = await self._send([upsert])
-            if verdict.outcome is not Outcome.UNKNOWN:
+            if not self._may_have_landed(verdict):
                 return verdict
         return unknown
 

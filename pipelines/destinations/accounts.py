@@ -80,6 +80,8 @@ class Settings(BaseModel, ABC):
     live_limits: ClassVar[Limits] = CAUTIOUS
     sandbox_limits: ClassVar[Limits] = UNHURRIED
     """An API that publishes its limits has them in its sandbox too."""
+    where_to_find: ClassVar[Mapping[str, str]] = {}
+    """What to say of a required field that is not set and that nobody can find by himself."""
 
     url: str = Field(description="Base address of the API.")
     rate: tuple[Window, ...] | None = Field(default=None, description="Requests per time, such as 10/s or 5/s, 1000/h.")
@@ -250,9 +252,11 @@ def _validated(name: str, kind: type[Settings], found: Mapping[str, str]) -> Set
     ]
     if missing:
         verb = "is" if len(missing) == 1 else "are"
+        hints = [f"{hint} " for key, hint in kind.where_to_find.items() if variable(name, key) in missing]
         raise MissingSetting(
             f"account {name}: {' and '.join(missing)} {verb} not set",
-            do="Set each one in the environment, or under its name with _FILE the path of a file that holds it.",
+            do="".join(hints)
+            + "Set each one in the environment, or under its name with _FILE the path of a file that holds it.",
             account=name,
             setting=", ".join(missing),
         )

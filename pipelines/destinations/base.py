@@ -64,6 +64,15 @@ class SyncSpec(BaseModel, ABC):
     mode: Literal["sandbox", "dry", "live"] = Field(
         description="sandbox: only to this machine's sandbox; dry: plan and send nothing; live: to the real API."
     )
+    quota: str | None = Field(
+        None,
+        pattern=NAME,
+        description="Name of the allowance, where several accounts drain one: syncs that name the same take turns.",
+    )
+    share: float = Field(
+        1.0,
+        description="Part of the account's allowance that this sync may use, above 0 and at most 1, where others use it too.",
+    )
     where: str | None = Field(
         default=None, description="SQL condition over the row's columns (DuckDB); other rows are not selected."
     )
@@ -82,6 +91,14 @@ class SyncSpec(BaseModel, ABC):
         default=None,
         description="Rejected, invalid and quarantined rows above this turn a partition red; by default none do.",
     )
+
+    @field_validator("share")
+    @classmethod
+    def _part_of_one(cls, share: float) -> float:
+        if not 0 < share <= 1:
+            msg = f"{share:g} is no part of an allowance: choose one above 0, at most 1"
+            raise ValueError(msg)
+        return share
 
     @field_validator("where")
     @classmethod

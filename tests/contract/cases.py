@@ -10,6 +10,7 @@ import pandas as pd
 
 from pipelines.delivery.upsert import Payload, Upsert
 from pipelines.destinations.base import SyncSpec
+from pipelines.destinations.dnsimple import DnsimpleSpec
 from pipelines.destinations.stativate import StativateSpec
 from pipelines.destinations.valuestreamer import ValueStreamerSpec
 
@@ -108,5 +109,23 @@ def _valuestreamer(name: str, *, requests: int = 1, **fields: Any) -> Case:
 VALUESTREAMER = _valuestreamer("valuestreamer", target={"column": "target", "id": "target_id"})
 VALUESTREAMER_KEEP = _valuestreamer("valuestreamer, target: keep", target="keep", requests=2)
 VALUESTREAMER_BARE = _valuestreamer("valuestreamer, target: none", target="none")
+
+DNSIMPLE = Case(
+    name="dnsimple",
+    spec=DnsimpleSpec.model_validate(
+        {
+            **_COMMON,
+            "account": "dnsimple",
+            "resource": "resource",
+            "context": "{team}",
+            "state": {"column": "actual", "steps": [{"at_least": 80, "state": "ok"}], "otherwise": "error"},
+            "title": "{actual:integer}% so",
+            "message": "Departures on time.",
+        }
+    ),
+    columns={"resource": "domain:101"},
+    refused={"resource": "domain:101", "context": "default", "state": "fine"},
+    wrong={"TOKEN": "revoked"},
+)
 
 CASES = (STATIVATE, VALUESTREAMER, VALUESTREAMER_KEEP)

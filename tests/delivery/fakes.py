@@ -124,8 +124,6 @@ class FakeDestination:
                 verdict = Verdict(Outcome.NOT_SENT, reason)
             case Answer(status=code) if 200 <= code < 300:
                 verdict = Verdict(Outcome.ACCEPTED, status=code)
-            case Answer(status=code) if code in {500, 502, 504} and not self.resend_is_safe:
-                verdict = Verdict(Outcome.UNKNOWN, str(code), code)
             case Answer(status=code) if code == 429 or code >= 500:
                 verdict = Verdict(Outcome.FAILED, str(code), code)
             case Answer(status=code):

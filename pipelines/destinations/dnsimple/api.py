@@ -201,21 +201,23 @@ class Dnsimple:
         """What was ever said of a resource, in the API's order; None where it knows no such resource.
 
         The path takes the resource as `domain:123`, as all else does, or as the number alone, which the Statuses page
-        has for its type: the second is tried where the first is refused.
+        has for its type: the second is tried where the first finds nothing.
 
         Raises:
             AccountUnavailable: no usable answer.
         """
-        found: Pages | Exchange
-        for form in (resource, resource.rpartition(":")[2]):
-            found = await read_pages(f"{self._base}/{quote(form, safe=':')}/history", call)
-            if not isinstance(found, Answer) or found.status not in (400, 404):
-                break
+        found = await self._history(resource, call)
+        if found == Pages() or (isinstance(found, Answer) and found.status in (400, 404)):
+            by_number = await self._history(resource.rpartition(":")[2], call)
+            found = by_number if isinstance(by_number, Pages) or not isinstance(found, Pages) else found
         if isinstance(found, Pages):
             return [status for status in found.statuses if status.resource == resource]
         if _missing(found):
             return None
         raise self._unavailable(f"the history of {resource}", found)
+
+    async def _history(self, resource: str, call: Call) -> Pages | Exchange:
+        return await read_pages(f"{self._base}/{quote(resource, safe=':')}/history", call)
 
     def check(self) -> Request:
         """`whoami`, which tells whose the token is."""

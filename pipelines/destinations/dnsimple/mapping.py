@@ -173,7 +173,7 @@ class DnsimpleSpec(SyncSpec):
         examples = ", ".join(f"{prefix}:123" for prefix in self.resource_prefixes)
         return {
             "resource": (
-                re.compile(f"({'|'.join(self.resource_prefixes)}):[0-9]+"),
+                re.compile(f"({'|'.join(self.resource_prefixes)}):[1-9][0-9]*"),
                 f"is none like {examples} (resource_prefixes)",
             ),
             "context": (

@@ -54,8 +54,8 @@ class Status:
 class Pages:
     """A list over all of its pages. `total`: the entries there are, where the API tells."""
 
-    statuses: tuple[Status, ...]
-    total: int | None
+    statuses: tuple[Status, ...] = ()
+    total: int | None = None
 
     @property
     def torn(self) -> bool:
@@ -104,7 +104,7 @@ async def read_pages(path: str, call: Call) -> Pages | Exchange:
         query = {"page": str(page), "per_page": str(PER_PAGE)}
         exchange = await call(Request("GET", path, query=query, repeatable=True))
         part = unwrapped(exchange)
-        if not isinstance(part, list):
+        if not isinstance(part, list) or not all(isinstance(entry, dict) for entry in part):
             return exchange
         total, pages = _pagination(exchange)
         if part != last:

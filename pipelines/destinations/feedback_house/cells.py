@@ -36,6 +36,16 @@ def optional(template: Template, columns: Columns) -> Cells[str | None]:
     return Cells(checked.values, merge(unfit, checked.problems))
 
 
+def maybe_text(columns: Columns, column: str) -> Cells[str | None]:
+    """A column as text; None where it is empty or blank."""
+
+    def make(value: Any) -> str | Problem | None:
+        text = label(value).strip()
+        return _sound(column, text) if text else None
+
+    return derive(columns.values(column), make, None, {})
+
+
 def flags(columns: Columns, source: str | bool) -> Cells[bool]:  # noqa: FBT001 - a column's name, or what holds for all
     """A column as true and false, or the same for all rows."""
     if isinstance(source, bool):

@@ -20,7 +20,7 @@ from pipelines.destinations.base import SyncSpec
 from pipelines.destinations.building import Shaped
 from pipelines.destinations.columns import Cells, Columns, Problem, merge
 from pipelines.destinations.feedback_house.api import FeedbackHouse
-from pipelines.destinations.feedback_house.cells import flags, listed, optional, some_text
+from pipelines.destinations.feedback_house.cells import flags, listed, maybe_text, optional, some_text
 from pipelines.destinations.feedback_house.fields import FIELDS, compared_form
 from pipelines.destinations.feedback_house.settings import FeedbackHouseSettings
 from pipelines.destinations.feedback_house.tree import Area, Place, places
@@ -121,7 +121,7 @@ class FeedbackHouseSpec(SyncSpec):
         if self.managers is not None:
             fields["managers"] = listed(columns, self.managers, lower=True)
         if self.business_division is not None:
-            fields["businessDivision"] = optional(Template.parse(f"{{{self.business_division}}}", "id"), columns)
+            fields["businessDivision"] = maybe_text(columns, self.business_division)
         problems = merge(keys.problems, *(cells.problems for cells in fields.values()))
         parents = fields["parent"].values if "parent" in fields else [None] * len(columns)
         standing, circular = _placed(columns.values("partition"), keys, names.values, parents)

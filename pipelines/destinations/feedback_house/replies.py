@@ -1,0 +1,141 @@
+"""The answer to a batch -> a verdict per area, and the ids that it tells.
+
+Source: "Area API | Update or Create" (seed, github.com/feedback-house/developer-portal,
+website/docs/api/area/api-area-update-or-create.md), section "Response and Error reporting": `status` is "OK" also where
+areas were refused; `errors` repeats each refused object with a message; `data` may be missing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipelines.delivery.messages import Answer, Exchange
+from pipelines.delivery.upsert import Outcome, Verdict
+from pipelines.destinations.accounts import Account
+from pipelines.destinations.answers import judge, named, shortened
+from pipelines.destinations.feedback_house.fields import KEY
+from pipelines.destinations.feedback_house.pages import id_of, key_of
+
+Item = Mapping[str, Any]
+"""An area as it stands in the request."""
+
+_COUNTS = {name: re.compile(rf"{name}\s+(\d+)") for name in ("Created", "Updated", "Errors")}
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A verdict per item, in order; the ids that the answer tells, by key.
+
+    `divisible`: the same items in smaller requests may fare better, or be told apart.
+    """
+
+    verdicts: Sequence[Verdict]
+    ids: Mapping[str, str] = field(default_factory=dict)
+    divisible: bool = False
+
+
+def read_reply(exchange: Exchange, items: Sequence[Item], account: Account) -> Reply:
+    """What became of each item.
+
+    A 2xx is judged by what it says of errors, never by its `status`: an error belongs to the item with the key in its
+    object, else to the one that equals its object. Where one belongs to nobody, all others are unknown, except for an
+    item that travelled alone. A body that says nothing of errors leaves everything unknown.
+    """
+    if not isinstance(exchange, Answer) or not exchange.ok:
+        failing = isinstance(exchange, Answer) and exchange.status >= 500
+        return Reply([judge(exchange, account)] * len(items), divisible=failing)
+    body = exchange.json()
+    if not isinstance(body, dict):
+        return Reply([_says_nothing(exchange, account)] * len(items))
+    return _read(exchange, body, items, account)
+
+
+def _read(answer: Answer, body: Mapping[str, Any], items: Sequence[Item], account: Account) -> Reply:
+    errors, data = body.get("errors"), body.get("data")
+    entries = [entry for entry in data if isinstance(entry, dict)] if isinstance(data, list) else []
+    refused_whole = body.get("status") == "ERROR"
+    if not isinstance(errors, list):
+        if not refused_whole and len(entries) < len(items):
+            return Reply([_says_nothing(answer, account)] * len(items))
+        errors = []
+    refused = {at: error for error in errors if (at := _place(error, items)) is not None}
+    nobodys = [error for error in errors if _place(error, items) is None]
+    message = body.get("message")
+    counted = {name: int(m[1]) for name, one in _COUNTS.items() if (m := one.search(str(message)))}
+    doubtful = bool(nobodys) or refused_whole or counted.get("Errors", 0) > len(errors)
+    if doubtful and len(items) == 1 and not refused:
+        refused, doubtful = {0: nobodys[0] if nobodys else body}, False
+    taken = len(items) - len(refused)
+    verdicts = []
+    for at in range(len(items)):
+        if at in refused:
+            verdicts.append(Verdict(Outcome.REJECTED, _words(refused[at], account), answer.status))
+        elif doubtful:
+            reason = f"some area of the batch was refused, and not said which: {_words((*nobodys, body)[0], account)}"
+            verdicts.append(Verdict(Outcome.UNKNOWN, reason, answer.status))
+        else:
+            verdicts.append(Verdict(_outcome(counted, taken), status=answer.status))
+    return Reply(verdicts, ids_in(entries, items), divisible=doubtful and taken > 0)
+
+
+def _outcome(counted: Mapping[str, int], taken: int) -> Outcome:
+    """Created and updated are counted for the batch alone: they tell of each area only where all fared alike."""
+    created, updated = counted.get("Created"), counted.get("Updated")
+    if (created, updated) == (taken, 0):
+        return Outcome.CREATED
+    return Outcome.UPDATED if (created, updated) == (0, taken) else Outcome.ACCEPTED
+
+
+def _place(error: Any, items: Sequence[Item]) -> int | None:
+    """The position of the item that an error is about; other endpoints say `data` for `object`."""
+    thing = error.get("object", error.get("data")) if isinstance(error, dict) else None
+    if not isinstance(thing, dict):
+        return None
+    key = key_of(thing)
+    places = [at for at, item in enumerate(items) if item[KEY] == key] if key else []
+    places = places or [at for at, item in enumerate(items) if item == thing]
+    return places[0] if len(places) == 1 else None
+
+
+def _words(error: Any, account: Account) -> str:
+    said = error.get("message") if isinstance(error, dict) else error
+    return shortened(account.redact(str(said or "refused without a word")))
+
+
+def _says_nothing(answer: Answer, account: Account) -> Verdict:
+    judged = judge(answer, account)
+    if judged.outcome is Outcome.UNKNOWN:
+        return judged
+    said = shortened(account.redact(answer.text(10_000))) or "an empty body"
+    return Verdict(Outcome.UNKNOWN, f"{named(answer.status)}, but no word on errors: {said}", answer.status)
+
+
+def ids_in(entries: Sequence[Mapping[str, Any]], items: Sequence[Item]) -> dict[str, str]:
+    """Key -> id, as far as entries can be told apart: by their key, else by name and parent.
+
+    Whether the answer shows keys and ids, and all items in order, is not documented.
+    """
+    keys = {item[KEY] for item in items}
+    pairs: list[tuple[str, str]] = []
+    by_name: dict[Any, list[Item]] = {}
+    for item in items:
+        by_name.setdefault(item["name"], []).append(item)
+    for entry in entries:
+        one, key = id_of(entry), key_of(entry)
+        if one is None:
+            continue
+        if key is not None:
+            pairs += [(key, one)] if key in keys else []
+            continue
+        alike = [item for item in by_name.get(entry.get("name"), ()) if _same_parent(item, entry)]
+        pairs += [(item[KEY], one) for item in alike]
+    told_keys, told_ids = Counter(key for key, _ in pairs), Counter(one for _, one in pairs)
+    return {key: one for key, one in pairs if told_keys[key] == told_ids[one] == 1}
+
+
+def _same_parent(item: Item, entry: Mapping[str, Any]) -> bool:
+    return "parent" not in entry or entry["parent"] == item.get("parent")
