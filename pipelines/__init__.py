@@ -10,19 +10,23 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pipelines.components.area_table import AreaTable
     from pipelines.components.dnsimple import DnsimpleSync
+    from pipelines.components.feedback_house import FeedbackHouseSync
     from pipelines.components.kpi_table import KpiTable
     from pipelines.components.stativate import StativateSync
     from pipelines.components.valuestreamer import ValueStreamerSync
 
 _MODULES = {
+    "AreaTable": "pipelines.components.area_table",
     "DnsimpleSync": "pipelines.components.dnsimple",
+    "FeedbackHouseSync": "pipelines.components.feedback_house",
     "KpiTable": "pipelines.components.kpi_table",
     "StativateSync": "pipelines.components.stativate",
     "ValueStreamerSync": "pipelines.components.valuestreamer",
 }
 
-__all__ = ["DnsimpleSync", "KpiTable", "StativateSync", "ValueStreamerSync"]
+__all__ = ["AreaTable", "DnsimpleSync", "FeedbackHouseSync", "KpiTable", "StativateSync", "ValueStreamerSync"]
 
 
 def __getattr__(name: str) -> Any:

@@ -83,6 +83,14 @@ def confirm(
     raise typer.Exit(run_confirm(account, same_tenant=same_tenant, folder=folder))
 
 
+@app.command()
+def fields() -> None:
+    """Print every field of the YAML and every setting as a Markdown page."""
+    from pipelines.commands.fields import render
+
+    typer.echo(render(), nl=False)
+
+
 def main() -> None:
     """Run the command line; an error of ours is a sentence, not a stack trace."""
     try:

@@ -11,6 +11,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -18,15 +20,18 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+import pipelines
 from pipelines.commands.homes import DEMO_START, demo_home
 from pipelines.commands.quiet import quiet_dagster
 from pipelines.delivery.upsert import OPEN, Outcome
 from pipelines.home import Home
 from pipelines.instance import environment, prepare_instance
 from pipelines.sandbox.server import SandboxServer
+from pipelines.tables.spec import AnyTable, TableSpec
 
 _RANGE = ("2013-01-01", "2013-01-31")
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+_ORDER = ("valuestreamer", "stativate", "dnsimple", "feedback_house")
 _POLL_S = 0.25
 _FIGURES = (
     "partitions", "extracted", "not_selected", "quarantined", "invalid", "created", "updated", "accepted", "unchanged",
@@ -98,44 +103,43 @@ def run_demo(*, as_json: bool, port: int) -> int:
 
 def _deliver_twice(home: Home, sandbox: SandboxServer, console: Console) -> Iterator[Pass]:
     with _progress(console) as progress:
-        task = progress.add_task("loading Dagster and the deployment")
-        # Slow to import, and not wanted by other commands.
-        from dagster import DagsterInstance
+        with _task(progress, "loading Dagster and the deployment"):
+            # Slow to import, and not wanted by other commands.
+            from dagster import DagsterInstance
 
-        quiet_dagster()
+            from pipelines.components.deployment import load_deployment, read_deployment, table_of
 
-        from pipelines.definitions import defs
-
-        definitions = defs()
-        syncs = _syncs()
-        progress.remove_task(task)
+            quiet_dagster()
+            folder = Path(pipelines.__file__).parent
+            definitions = load_deployment(folder)
+            _, tables, syncs = read_deployment(folder)
         with DagsterInstance.from_config(str(home.dagster)) as instance:
+            run = partial(_run, definitions, instance)
             for number in (1, 2):
-                task = progress.add_task(f"pass {number}: extracting flight_kpis, {_RANGE[0]} to {_RANGE[1]}")
-                table = definitions.resolve_job_def("flight_kpis_extract")
-                extracted = table.execute_in_process(
-                    instance=instance, tags=_range_tags(), run_config=_QUIET, raise_on_error=False
-                )
-                progress.remove_task(task)
-                if not extracted.success:
-                    console.print(f"[red]pass {number}: the extract failed[/red] {_failures(extracted)}")
-                for api, sync in syncs.items():
-                    one = Pass(api, number)
+                for table in tables:
+                    with _task(progress, f"pass {number}: extracting {table.name}"):
+                        extracted = run(f"{table.name}_extract", table)
+                    if not extracted.success:
+                        console.print(f"[red]pass {number}: the extract failed[/red] {_failures(extracted)}")
+                for sync in sorted(syncs, key=lambda sync: _ORDER.index(sync.settings.api)):
+                    one = Pass(sync.settings.api, number)
                     with _counting(progress, sandbox, one):
-                        job = definitions.resolve_job_def(f"{sync}_deliver")
-                        result = job.execute_in_process(
-                            instance=instance, tags=_range_tags(), run_config=_QUIET, raise_on_error=False
-                        )
+                        result = run(f"{sync.name}_deliver", table_of(sync, tables))
                     one.succeeded = result.success
                     _read(one, result)
                     if not result.success:
-                        console.print(f"[red]pass {number}, {sync}: the run failed[/red] {_failures(result)}")
+                        console.print(f"[red]pass {number}, {sync.name}: the run failed[/red] {_failures(result)}")
                     yield one
 
 
-def _syncs() -> dict[str, str]:
-    """The sample's syncs by API, in the order in which the demo shows them."""
-    return {"valuestreamer": "shop_floor", "stativate": "status_board"}
+def _run(definitions: Any, instance: Any, job: str, table: AnyTable) -> Any:
+    """Run a job in this process, over January where its table has days."""
+    return definitions.resolve_job_def(job).execute_in_process(
+        instance=instance,
+        tags=_range_tags() if isinstance(table, TableSpec) and table.grain == "daily" else {},
+        run_config=_QUIET,
+        raise_on_error=False,
+    )
 
 
 def _read(one: Pass, result: Any) -> None:
@@ -157,6 +161,15 @@ def _failures(result: Any) -> str:
 
 def _range_tags() -> dict[str, str]:
     return {"dagster/asset_partition_range_start": _RANGE[0], "dagster/asset_partition_range_end": _RANGE[1]}
+
+
+@contextmanager
+def _task(progress: Progress, words: str) -> Iterator[None]:
+    task = progress.add_task(words)
+    try:
+        yield
+    finally:
+        progress.remove_task(task)
 
 
 @contextmanager

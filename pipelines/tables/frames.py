@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
@@ -34,7 +35,8 @@ def arrow_of(series: pd.Series) -> pa.Array:
 
 
 def array_of(values: Sequence[Any]) -> pa.Array:
-    """Python values as one Arrow array: of their common type, else of their texts; objects as JSON."""
+    """Python values as one Arrow array: of their common type, else of their texts; objects as JSON, instants in UTC."""
+    values = _in_utc(values)
     try:
         array = pa.array(values, from_pandas=True)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError, ValueError):
@@ -42,6 +44,21 @@ def array_of(values: Sequence[Any]) -> pa.Array:
     if array is not None and _is_storable(array.type):
         return array
     return pa.array([None if value is None else _text(value) for value in values], pa.string())
+
+
+def _in_utc(values: Sequence[Any]) -> Sequence[Any]:
+    """Instants in UTC, which pyarrow cannot take amiss.
+
+    `import pandera.pandas` sets PYARROW_IGNORE_TIMEZONE (pandera.external_config), and from then on `pa.array` takes
+    the wall clock of any zone for UTC.
+    """
+    first = next((value for value in values if value is not None), None)
+    if not isinstance(first, datetime) or first.tzinfo is None:
+        return values
+    try:
+        return [value.astimezone(UTC) if isinstance(value, datetime) and value.tzinfo else value for value in values]
+    except OverflowError:  # the first or last day of the calendar has no time in UTC
+        return [None if value is None else str(value) for value in values]
 
 
 def _text(value: Any) -> str:

@@ -109,15 +109,33 @@ def test_the_good_days_of_a_partly_failed_range_are_delivered(partly_broken: Dep
     assert len(partly_broken.floor()) == 4 * len(GOOD)
 
 
-def test_a_chain_whose_table_fails_leaves_the_syncs_missing(whole: Deployment) -> None:
-    """Table and sync in one run, and the table's day fails: the sync is not tried, its day is no red one."""
+def test_a_day_whose_table_failed_stays_missing_on_the_syncs(partly_broken: Deployment) -> None:
+    """Delivered stretch by stretch, as sensors and backfills do, the syncs are green beside a day that is missing."""
+    for first, last in ((GOOD[0], GOOD[0]), (GOOD[1], GOOD[-1])):
+        assert all(told.success for told in partly_broken.both(first, last))
+    for sync in (BOARD, FLOOR):
+        assert partly_broken.statuses(sync) == dict.fromkeys(GOOD, "MATERIALIZED")
+
+
+def test_a_chain_whose_table_fails_reaches_no_api(whole: Deployment) -> None:
+    """Table and syncs in one run, and the table's day fails: the syncs are not tried."""
     break_file(whole, BROKEN)
     everything = whole.defs.resolve_implicit_global_asset_job_def()
     result = everything.execute_in_process(instance=whole.instance, partition_key=BROKEN, raise_on_error=False)
     assert not result.success
-    assert whole.statuses(VALID) == {BROKEN: "FAILED"}
-    assert whole.statuses(BOARD) == whole.statuses(FLOOR) == {}
+    assert {event.step_key for event in result.all_node_events if event.is_step_start} == {TABLE}
     assert whole.control.counts()["requests"] == 0
+
+
+def test_a_run_is_tagged_with_the_modes_of_its_syncs(deploy: Deploy) -> None:
+    """Whoever looks at a run of several syncs sees every mode in which it sent."""
+    deployment = deploy(syncs=[board(), floor(mode="dry")])
+    deployment.export(DAYS[0])
+    everything = deployment.defs.resolve_implicit_global_asset_job_def()
+    result = everything.execute_in_process(instance=deployment.instance, partition_key=DAYS[0])
+    run = deployment.instance.get_run_by_id(result.run_id)
+    assert run is not None
+    assert run.tags["pipelines/mode"] == "dry, sandbox"
 
 
 def test_a_retry_of_the_mended_day_alone_makes_all_green(partly_broken: Deployment) -> None:
@@ -249,17 +267,16 @@ def test_broken_rows_are_quarantined_with_every_reason(deploy: Deploy) -> None:
 def test_an_id_that_is_not_known_is_reported_once_per_id(deploy: Deploy) -> None:
     """Rows of a team without an id, and of one that ValueStreamer does not know, are invalid: one reason per id."""
     deployment = deploy()
-    rows = [("XXX-1", kpi, 5) for kpi in ("departures", "cancelled", "on_time_pct")]
-    deployment.export(DAYS[0], [*ROWS, *rows])
+    foreign = [("XXX-1", kpi, 5) for kpi in ("departures", "cancelled", "on_time_pct")]
+    deployment.export(DAYS[0], [*ROWS, ("EWR-AA", "cancelled", 0), *foreign])
     deployment.control.put_valuestreamer_meta(**without_team(deployment, "JFK-B6"), replace=True)
     deployment.extract(DAYS[0])
     told = deployment.deliver(FLOOR, DAYS[0])
     assert told.success
-    assert told.counts(FLOOR) == {DAYS[0]: {"extracted": 7, "invalid": 5, "accepted": 2}}
+    assert told.counts(FLOOR) == {DAYS[0]: {"extracted": 8, "invalid": 5, "accepted": 3}}
     lines = [line for line in told.facts(FLOOR)[DAYS[0]]["reasons"].splitlines() if "| invalid |" in line]
     assert len(lines) == 2
-    assert lines[0].startswith("| 3 | invalid | ")
-    assert "XXX-1" in lines[0]
+    assert lines[0].startswith("| 3 | invalid | valuestreamer_team_id is empty for team 'XXX-1'")
     assert lines[1].startswith("| 2 | invalid | ValueStreamer knows no team ")
 
 

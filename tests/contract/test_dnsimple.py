@@ -47,9 +47,7 @@ def many(number: int) -> list[Upsert]:
     """Upserts of one resource in so many contexts."""
     one = DNSIMPLE.upsert()
     resource = one.payload["resource"]
-    return [
-        replace(one, key=f"{resource}/c{at}", payload={**one.payload, "context": f"c{at}"}) for at in range(number)
-    ]
+    return [replace(one, key=f"{resource}/c{at}", payload={**one.payload, "context": f"c{at}"}) for at in range(number)]
 
 
 @ENVELOPES
@@ -206,7 +204,7 @@ def run(home: Home, run_id: str, *days: str) -> SyncResult:
 def newest(home: Home) -> dict[str, float]:
     """The last value of each resource's KPI in the stored days."""
     frame = PartitionStore(home.store_url).read("flight_kpis_valid", DAYS)
-    frame = frame[frame["kpi"] == "on_time_pct"].sort_values("partition")
+    frame = frame.loc[frame["kpi"] == "on_time_pct"].sort_values("partition")
     return dict(zip(frame["dnsimple_resource"], frame["actual"], strict=True))
 
 

@@ -92,7 +92,7 @@ async def test_what_is_no_acceptance_keeps_the_words_of_the_api(
 async def test_a_read_back_finds_a_status_on_whatever_page_it_stands(*, wrapped: bool) -> None:
     """All pages of the largest size are read, in the order in which the API has them, none of them twice."""
     entries = [status(number) for number in range(1, 251)]
-    random.Random(3).shuffle(entries)
+    random.Random(3).shuffle(entries)  # noqa: S311 - an order of entries, not a secret
     call = Script({LIST: pages(entries, wrapped=wrapped)})
     found = await connected().read_back(upsert(f"domain:{entries[-1]['id']}/default", BODY), call)
     assert found is not None
@@ -382,6 +382,15 @@ async def test_a_history_is_asked_for_by_number_where_the_name_is_refused(refuse
     found = await connected().history("domain:7", call)
     assert found is not None
     assert [line.resource for line in found] == ["domain:7"]
+
+
+@pytest.mark.parametrize(("by_number", "lines"), [(pages([status(7)]), 1), (pages([]), 0), (answer(404), 0)])
+async def test_an_empty_history_by_name_is_looked_for_by_number(by_number: Any, lines: int) -> None:
+    """A server that reads a number out of the path may know the name and find nothing; a known resource stays known."""
+    call = Script({f"GET {STATUSES}/domain:7/history": pages([]), f"GET {STATUSES}/7/history": by_number})
+    found = await connected().history("domain:7", call)
+    assert found is not None
+    assert len(found) == lines
 
 
 async def test_a_resource_without_a_history_is_told_from_no_answer() -> None:

@@ -60,6 +60,11 @@ def wanted(*partitions: str, spec: TableSpec | None = None, date_column: str | N
     return Wanted(spec.name, Calendar.of(spec), partitions, date_column, required, spec.date_format)
 
 
+def local(text: str) -> datetime:
+    """A time without a zone, from its ISO text."""
+    return datetime.fromisoformat(text)
+
+
 def day(text: str) -> date:
     """A date from its ISO text."""
     return date.fromisoformat(text)

@@ -79,7 +79,7 @@ def test_known_columns_of_a_csv_have_types(tmp_path: Path) -> None:
 
 
 def test_bad_rows_of_a_catalogue_are_quarantined(tmp_path: Path) -> None:
-    """A code that is missing or stands twice, and a target that is no number, put the line into the catalogue's quarantine."""
+    """A line whose code is missing or stands twice, or whose target is no number, is quarantined."""
     (tmp_path / "kpis.csv").write_text("kpi_code,target\nK1,1\nK2,2\nK2,3\n,4\nK3,many\nbroken\n")
     catalogue = loaded(tmp_path, "kpis.csv")
     assert catalogue.rows.to_pylist() == [{"kpi_code": "K1", "target": 1.0}]

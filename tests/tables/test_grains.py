@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pipelines.delivery.errors import ConfigurationError
 from pipelines.tables.grains import SNAPSHOT, Calendar, instant_text, partition_of, span
-from tests.tables.helpers import area_spec, table_spec
+from tests.tables.helpers import area_spec, local, table_spec
 
 DAYS = st.dates(date(1, 1, 8), date(9998, 12, 1))
 
@@ -104,8 +104,8 @@ def test_as_of_is_the_partition_or_the_time_of_the_extract() -> None:
 
 
 @given(
-    st.datetimes(datetime(1000, 1, 1), timezones=st.timezones()),
-    st.datetimes(datetime(1000, 1, 1), timezones=st.timezones()),
+    st.datetimes(local("1000-01-01"), timezones=st.timezones()),
+    st.datetimes(local("1000-01-01"), timezones=st.timezones()),
 )
 def test_instants_sort_as_text(one: datetime, other: datetime) -> None:
     """Of two moments the later one has the later text, whatever their timezones."""

@@ -190,7 +190,7 @@ class Dnsimple:
             AccountUnavailable: no usable answer.
         """
         exchange = await call(Request("GET", f"{self._base}/{quote(status_id, safe='')}", repeatable=True))
-        if _missing(exchange):
+        if _answered(exchange, 404):
             return None
         status = Status.parse(unwrapped(exchange))
         if status is None:
@@ -207,12 +207,12 @@ class Dnsimple:
             AccountUnavailable: no usable answer.
         """
         found = await self._history(resource, call)
-        if found == Pages() or (isinstance(found, Answer) and found.status in (400, 404)):
+        if not found.statuses if isinstance(found, Pages) else _answered(found, 400, 404):
             by_number = await self._history(resource.rpartition(":")[2], call)
             found = by_number if isinstance(by_number, Pages) or not isinstance(found, Pages) else found
         if isinstance(found, Pages):
             return [status for status in found.statuses if status.resource == resource]
-        if _missing(found):
+        if _answered(found, 404):
             return None
         raise self._unavailable(f"the history of {resource}", found)
 
@@ -242,5 +242,5 @@ def _body(status: Status) -> dict[str, Any]:
     return {field: getattr(status, field) for field in FIELDS}
 
 
-def _missing(found: Pages | Exchange) -> bool:
-    return isinstance(found, Answer) and found.status == 404
+def _answered(found: Pages | Exchange, *statuses: int) -> bool:
+    return isinstance(found, Answer) and found.status in statuses

@@ -54,8 +54,8 @@ class Status:
 class Pages:
     """A list over all of its pages. `total`: the entries there are, where the API tells."""
 
-    statuses: tuple[Status, ...] = ()
-    total: int | None = None
+    statuses: tuple[Status, ...]
+    total: int | None
 
     @property
     def torn(self) -> bool:

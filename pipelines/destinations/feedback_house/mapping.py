@@ -52,13 +52,13 @@ class FeedbackHouseSpec(SyncSpec):
     )
     tags: str | list[str] | None = Field(
         default="tags",
-        description='Column with the tags, a list or a text with commas; or a list of templates, such as "site:{site}", '
-        "each left out where its column is empty; null: tags are not sent.",
+        description="Column with the tags, a list or a text with commas; or a list of templates, such as "
+        '"site:{site}", each left out where its column is empty; null: tags are not sent.',
     )
     managers: str | None = Field(
         default=None,
-        description="Column with the managers' e-mails, a list or a text with commas; where no user has one of them, the "
-        "area is sent without managers, and the log says so. Default: managers are not sent.",
+        description="Column with the managers' e-mails, a list or a text with commas; where no user has one of them, "
+        "the area is sent without managers, and the log says so. Default: managers are not sent.",
     )
     business_division: str | None = Field(
         default=None, description="Column with the business division's id; where it is empty, none is sent."
@@ -105,7 +105,7 @@ class FeedbackHouseSpec(SyncSpec):
         return f'area {key} is made by {rows} rows that differ: does the template key: "{self.key}" lack a column?'
 
     def shape(self, columns: Columns) -> Shaped:
-        """A key and an area per row; rows without key or name, and those whose parents run in a circle, are problems."""
+        """A key and an area per row; a row without key or name, or with a circle of parents above it, is a problem."""
         templates = self._templates()
         keys = some_text("key", templates["key"][0].render(columns))
         names = some_text("name", templates["label"][0].render(columns))

@@ -53,7 +53,7 @@ async def read_pages(path: str, name: str, call: Call, account: Account) -> list
             return list(found.values())
 
 
-def _page(exchange: Exchange, name: str) -> tuple[list[Entry], bool] | None:
+def _page(exchange: Exchange, name: str) -> tuple[Sequence[Entry], bool] | None:
     """The entries of a page and whether there are more; None where it is no page."""
     body = exchange.json() if isinstance(exchange, Answer) and exchange.ok else None
     entries = body.get(name) if isinstance(body, dict) else None
@@ -61,8 +61,8 @@ def _page(exchange: Exchange, name: str) -> tuple[list[Entry], bool] | None:
         return None
     info = body.get("pageInfo")
     more = info.get("hasNextPage") if isinstance(info, dict) else None
-    entries = [entry for entry in entries if isinstance(entry, dict)]
-    return entries, more if isinstance(more, bool) else len(entries) >= _LIMIT
+    more = more if isinstance(more, bool) else len(entries) >= _LIMIT
+    return [entry for entry in entries if isinstance(entry, dict)], more
 
 
 def id_of(entry: Entry) -> str | None:

@@ -103,11 +103,16 @@ class Standing:
         """The key of an id, where it is known."""
         return self._keys.get(area) or directory.keys.get(area)
 
+    def is_absent(self, key: str, directory: Directory | Unread) -> bool:
+        """Whether it is known that no area has the key."""
+        shown = isinstance(directory, Directory) and directory.shows_keys and key not in directory.ids
+        return shown and key not in self._ids
+
     def learned(self, key: str) -> str | None:
         """The id that an answer of this run gave for the key."""
         return self._ids.get(key)
 
-    async def managers(self, emails: Collection[str], call: Call) -> Mapping[str, str] | Unread:
+    async def users(self, emails: Collection[str], call: Call) -> Mapping[str, str] | Unread:
         """E-mail -> the user's id, for those of these e-mails that one user has.
 
         Raises:

@@ -20,7 +20,8 @@ def mart(tmp_path: Path) -> Path:
     with duckdb.connect(str(tmp_path / "mart.duckdb")) as connection:
         connection.execute('''
             create table readings as
-                select date '2024-01-01' + cast(i // 2 as integer) as day, 'T' || i as team_code, 'K' as kpi_code, i * 1.5 as value
+                select date '2024-01-01' + cast(i // 2 as integer) as day, 'T' || i as team_code, 'K' as kpi_code,
+                       i * 1.5 as value
                 from range(10) r(i);
             create view recent as select * from readings where day > date '2024-01-02';
             create table "odd ""name""" as select * from readings;

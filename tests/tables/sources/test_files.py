@@ -106,7 +106,7 @@ def test_weeks_and_months_collect_their_days(tmp_path: Path) -> None:
 
 
 def test_rows_without_a_date_are_reported(tmp_path: Path) -> None:
-    """A row whose date is empty or unreadable belongs to no partition; it is counted and shown, not dropped silently."""
+    """A row whose date is empty or unreadable belongs to no partition; it is counted and shown."""
     bad = "".join(f",T,K,{number}\n" for number in range(30))
     (tmp_path / "a.csv").write_text(CSV + "2024-01-01,T,K,1\n2024-02-30,T,K,x\nyesterday,T,K,2\n" + bad)
     undated = harvest(tmp_path, {"files": "a.csv"}, "2024-01-01").undated
@@ -315,7 +315,7 @@ def test_a_source_that_cannot_be_used_is_one_clear_error(
 
 
 def test_no_row_in_the_window_names_what_is_there(tmp_path: Path) -> None:
-    """An extract without any row says from when to when the source has dates; a day without rows among others is fine."""
+    """An extract without any row says which dates there are; a day without rows among others is fine."""
     days = [(day(text), "T", "K", 1.0) for text in ("2024-01-01", "2024-01-03")]
     write_parquet(tmp_path / "kpi.parquet", readings(*days))
     with pytest.raises(TableError, match="the source holds dates from 2024-01-01 to 2024-01-03"):

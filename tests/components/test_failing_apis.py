@@ -1,0 +1,177 @@
+"""APIs that refuse, fail or are not there: what the runs say, what stays open, and that others are left in peace."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from pipelines.home import Home
+from tests.components.conftest import Deploy
+from tests.components.deploying import BOARD, DAYS, FLOOR, Deployment, board, floor
+
+DAY = DAYS[0]
+KEY = "departures-EWR-AA"
+
+
+@pytest.fixture
+def extracted(deploy: Deploy) -> Deployment:
+    """One day in the store."""
+    deployment = deploy()
+    deployment.export(DAY)
+    assert deployment.extract(DAY).success
+    return deployment
+
+
+def spoil(deployment: Deployment, kind: str = "status", times: int | None = None, **rule: Any) -> None:
+    """Let the sandbox spoil answers, all of them unless said otherwise."""
+    deployment.control.add_faults({"kind": kind, "times": times, **rule})
+
+
+def refuse_one_key(deployment: Deployment) -> None:
+    """Stativate answers 400 to one status."""
+    message = {"message": "the moon is in the wrong house", "errorCode": "MOON"}
+    spoil(deployment, api="stativate", path_contains=KEY, params={"code": 400, "body": message})
+
+
+def test_a_refused_row_blocks_nothing_but_itself(extracted: Deployment) -> None:
+    """400 for one key: the others arrive, the check is yellow with the API's words, the day green, the rest in peace."""
+    refuse_one_key(extracted)
+    on_board, on_floor = extracted.both(DAY)
+    assert on_board.success
+    assert on_board.counts(BOARD) == {DAY: {"extracted": 4, "rejected": 1, "accepted": 3}}
+    (check,) = on_board.checks(BOARD).values()
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
+    reasons = on_board.facts(BOARD)[DAY]["reasons"]
+    assert "the moon is in the wrong house" in reasons
+    assert KEY in reasons
+    assert extracted.statuses(BOARD) == {DAY: "MATERIALIZED"}
+    assert KEY not in extracted.board()
+    assert on_floor.counts(FLOOR) == {DAY: {"extracted": 4, "accepted": 4}}
+    assert on_floor.checks(FLOOR)[DAY].passed
+
+    extracted.control.clear_faults()
+    again = extracted.deliver(BOARD, DAY)
+    assert again.counts(BOARD) == {DAY: {"extracted": 4, "unchanged": 3, "accepted": 1}}
+    assert again.checks(BOARD)[DAY].passed
+
+
+def test_more_refused_rows_than_allowed_turn_the_day_red(deploy: Deploy) -> None:
+    """Above `fail_above` the day fails: red check, red partition, and a sentence that counts and names the field."""
+    deployment = deploy(syncs=[board(fail_above={"count": 0}), floor()])
+    deployment.export(DAY)
+    deployment.extract(DAY)
+    refuse_one_key(deployment)
+    told = deployment.deliver(BOARD, DAY)
+    assert not told.success
+    assert f"{DAY}: 1 of 4 rows were rejected, invalid or quarantined (fail_above)" in told.failure
+    (check,) = told.checks(BOARD).values()
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    assert deployment.statuses(BOARD) == {DAY: "FAILED"}
+    assert deployment.statuses(f"{BOARD}_upserts") == {DAY: "MATERIALIZED"}
+
+
+def test_no_warning_where_none_is_wanted(deploy: Deploy) -> None:
+    """`warn_above` lets so many wrong rows pass without turning the check yellow."""
+    deployment = deploy(syncs=[board(warn_above={"count": 1})])
+    deployment.export(DAY)
+    deployment.extract(DAY)
+    refuse_one_key(deployment)
+    told = deployment.deliver(BOARD, DAY)
+    assert told.counts(BOARD) == {DAY: {"extracted": 4, "rejected": 1, "accepted": 3}}
+    assert told.checks(BOARD)[DAY].passed
+
+
+def test_refused_credentials_stop_the_account_and_no_other(
+    extracted: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """401: one request, nothing else is sent, the sentence names the settings; the other account goes on."""
+    monkeypatch.setenv("STATIVATE_IN_FLIGHT", "1")
+    spoil(extracted, "expired_key", api="stativate")
+    on_board, on_floor = extracted.both(DAY)
+    assert not on_board.success
+    assert on_board.counts(BOARD) == {DAY: {"extracted": 4, "not_sent": 4}}
+    assert extracted.requests(BOARD) == 1
+    assert f"{DAY}: 4 not_sent. account stativate: " in on_board.failure
+    assert "401" in on_board.failure
+    assert "Check the account's settings (STATIVATE_...)" in on_board.failure
+    assert on_board.checks(BOARD)[DAY].severity is dg.AssetCheckSeverity.ERROR
+    assert extracted.statuses(BOARD) == {DAY: "FAILED"}
+    assert on_floor.success
+    assert len(extracted.floor()) == 4
+
+    extracted.control.clear_faults()
+    assert extracted.deliver(BOARD, DAY).counts(BOARD) == {DAY: {"extracted": 4, "accepted": 4}}
+
+
+def test_a_failing_api_is_left_alone(deploy: Deploy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After five requests in a row that failed for good nothing more is sent, and the run says how many rows and why."""
+    monkeypatch.setenv("VALUESTREAMER_IN_FLIGHT", "1")
+    deployment = deploy()
+    deployment.export(
+        DAY,
+        [(team, "departures", 1) for team in ("EWR-AA", "EWR-B6", "EWR-DL", "JFK-AA", "JFK-B6", "JFK-DL", "LGA-AA")],
+    )
+    deployment.extract(DAY)
+    spoil(deployment, api="valuestreamer", method="PUT", params={"code": 500, "html": "<h1>Oh no</h1>"})
+    told = deployment.deliver(FLOOR, DAY)
+    assert not told.success
+    assert told.counts(FLOOR) == {DAY: {"extracted": 7, "failed": 5, "not_sent": 2}}
+    assert f"{DAY}: 5 failed, 2 not_sent. account valuestreamer: 5 requests in a row failed" in told.failure
+    assert "Run the partitions again when the API is well." in told.failure
+    statuses = deployment.control.counts("valuestreamer")["statuses"]
+    assert statuses["500"] == 5
+
+    deployment.control.clear_faults()
+    assert deployment.deliver(FLOOR, DAY).counts(FLOOR) == {DAY: {"extracted": 7, "accepted": 7}}
+    assert deployment.statuses(FLOOR) == {DAY: "MATERIALIZED"}
+
+
+def test_an_answer_that_is_lost_is_read_back(extracted: Deployment) -> None:
+    """A connection that drops after the write: nothing is lost, nothing is sent twice, no person is told twice."""
+    spoil(extracted, "drop_after", times=1, api="stativate", method="POST", path_contains=KEY)
+    told = extracted.deliver(BOARD, DAY)
+    assert told.success
+    assert told.counts(BOARD) == {DAY: {"extracted": 4, "accepted": 4}}
+    statuses = extracted.control.state("stativate")["statuses"]
+    assert statuses[KEY]["notifications"] == 1
+
+
+def test_a_sandbox_that_is_down_ends_with_one_sentence(extracted: Deployment, home: Home) -> None:
+    """Nothing listens at the sandbox's address: the run ends at once and names `pipelines sandbox`."""
+    card = home.read_card()
+    assert card is not None
+    port = card.url.rpartition(":")[2]
+    accounts = {
+        api: {name: value.replace(f":{port}", ":9") for name, value in settings.items()}
+        for api, settings in card.accounts.items()
+    }
+    home.write_card(type(card)(card.id, "http://127.0.0.1:9", accounts))
+    told = extracted.deliver(BOARD, DAY)
+    assert not told.success
+    assert told.counts(BOARD) == {DAY: {"extracted": 4, "not_sent": 4}}
+    assert "nothing listens at http://127.0.0.1:9/stativate/v1" in told.failure
+    assert "Start the sandbox with `pipelines sandbox`" in told.failure
+
+
+def test_a_sandbox_that_never_was_ends_with_one_sentence(extracted: Deployment, home: Home) -> None:
+    """A home without a sandbox: nothing is tried, and the sentence names `pipelines sandbox`."""
+    (home.path / "sandbox.json").unlink()
+    told = extracted.deliver(BOARD, DAY)
+    assert not told.success
+    assert told.checks(BOARD) == {}
+    assert told.failure == (
+        "account stativate: the sandbox of this home was never started. Run `pipelines sandbox` or `pipelines dev`."
+    )
+
+
+def test_a_new_sandbox_starts_without_a_state(extracted: Deployment, sandbox_home: Home, home: Home) -> None:
+    """An emptied sandbox has another id: what was delivered to the old one counts for nothing, all is sent again."""
+    extracted.both(DAY)
+    extracted.control.reset()
+    card = sandbox_home.read_card()
+    assert card is not None
+    home.write_card(card)
+    on_board, on_floor = extracted.both(DAY)
+    assert on_board.counts(BOARD) == on_floor.counts(FLOOR) == {DAY: {"extracted": 4, "accepted": 4}}
