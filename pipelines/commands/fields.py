@@ -44,7 +44,7 @@ ENVIRONMENT: Mapping[str, tuple[str, str]] = {
     ),
     "PIPELINES_LEDGER_URL": (
         "`ledger.db` in that folder",
-        "SQLAlchemy URL of the ledger. `postgresql://...` needs the extra `postgres`; its password makes it **secret**.",
+        "The ledger's SQLAlchemy URL. `postgresql://...` needs extra `postgres`; the password makes it **secret**.",
     ),
     "PIPELINES_STORE_URL": (
         "`store` in that folder",

@@ -16,7 +16,7 @@ from pipelines.tables.compute import pc
 from pipelines.tables.contracts import Contract, for_areas, for_readings
 from pipelines.tables.convert import convert
 from pipelines.tables.failures import Broken
-from pipelines.tables.grains import SNAPSHOT, Calendar, instant_text
+from pipelines.tables.grains import SNAPSHOT, Calendar
 from pipelines.tables.names import quarantine_of, valid_of
 from pipelines.tables.sources.wanted import Undated, Wanted
 from pipelines.tables.spec import AREA_CANONICAL, CANONICAL, AnyTable, TableSpec
@@ -70,8 +70,8 @@ def extract(
     """
     calendar = Calendar.of(spec)
     keys = sorted({calendar.check(key) for key in partitions})
-    harvest = sources.read(spec.source, wanted_of(spec, keys), base=base, environ=environ)
     loaded = load_catalogues(spec, base=base, environ=environ)
+    harvest = sources.read(spec.source, wanted_of(spec, keys), base=base, environ=environ)
     validated = validate(harvest.table, contract_of(spec))
     valid = catalogues.join_all(completed(validated.valid, spec, now), loaded)
     failed = {**harvest.failed, **_empty_days(spec, keys, harvest)}
@@ -120,8 +120,10 @@ def completed(valid: pa.Table, spec: AnyTable, now: datetime) -> pa.Table:
     """The valid rows with all canonical columns, in their order."""
     calendar = Calendar.of(spec)
     if "as_of" not in valid.column_names:
-        taken = pa.repeat(pa.scalar(instant_text(now)), valid.num_rows)
-        valid = valid.append_column("as_of", taken if calendar.grain == SNAPSHOT else valid["partition"])
+        taken = valid["partition"]
+        if calendar.grain == SNAPSHOT:
+            taken = pa.repeat(pa.scalar(calendar.as_of(SNAPSHOT, now)), valid.num_rows)
+        valid = valid.append_column("as_of", taken)
     if isinstance(spec, TableSpec) and "date" not in valid.column_names:
         valid = valid.append_column("date", convert(valid["as_of"], "date", calendar.timezone).values)
     canonical = CANONICAL if isinstance(spec, TableSpec) else AREA_CANONICAL

@@ -15,6 +15,15 @@ from pipelines.tables.sources.engine import connect
 _VALUE_SHOWN = 80
 SAMPLES = 5
 """Values shown per column and rule."""
+_EMPTY = pa.table(
+    {
+        "position": pa.array([], pa.int64()),
+        "column": pa.array([], pa.string()),
+        "rule": pa.array([], pa.string()),
+        "words": pa.array([], pa.string()),
+        "value": pa.array([], pa.string()),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +56,7 @@ def table_of_failures(failures: Sequence[Failure], raw: pa.Table, sources: Mappi
     table = pa.concat_tables([_EMPTY, *(_lines(failure, raw, sources) for failure in failures)])
     value = pc.binary_join_element_wise(" ('", table["value"], "')", "")
     said = pc.binary_join_element_wise(table["words"], pc.fill_null(value, ""), "")
-    return table.append_column("reason", pc.binary_join_element_wise(table["column"], said, _COLON))
-
-
-_EMPTY = pa.table(
-    {
-        "position": pa.array([], pa.int64()),
-        "column": pa.array([], pa.string()),
-        "rule": pa.array([], pa.string()),
-        "words": pa.array([], pa.string()),
-        "value": pa.array([], pa.string()),
-    }
-)
-_COLON = ": "
+    return table.append_column("reason", pc.binary_join_element_wise(table["column"], said, ": "))
 
 
 def _lines(failure: Failure, raw: pa.Table, sources: Mapping[str, str]) -> pa.Table:
@@ -101,11 +98,13 @@ def histogram(failures: pa.Table, partition: pa.ChunkedArray) -> dict[str, list[
         return {}
     with connect("UTC") as connection:
         connection.register("__failures", failures.append_column("partition", partition.take(failures["position"])))
-        found = connection.sql("""
-            SELECT partition, "column", rule, count(*), list(DISTINCT value ORDER BY value) FILTER (value IS NOT NULL)
+        query = """
+            SELECT partition, "column", rule, count(*),
+                   list_slice(list(DISTINCT value ORDER BY value) FILTER (value IS NOT NULL), 1, $most)
             FROM __failures GROUP BY ALL ORDER BY partition, count(*) DESC, "column", rule
-        """).fetchall()
+        """
+        rows = connection.sql(query, params={"most": SAMPLES}).fetchall()
     result: dict[str, list[Broken]] = {}
-    for key, column, rule, count, samples in found:
-        result.setdefault(key, []).append(Broken(column, rule, count, tuple((samples or ())[:SAMPLES])))
+    for key, column, rule, count, samples in rows:
+        result.setdefault(key, []).append(Broken(column, rule, count, tuple(samples or ())))
     return result

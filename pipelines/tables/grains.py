@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -149,10 +149,3 @@ def partition_of(days: pa.ChunkedArray, calendar: Calendar) -> pa.ChunkedArray:
 def instant_text(moment: datetime) -> str:
     """An aware instant as ISO text of fixed length in UTC, so that text order is time order."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-def span(keys: Sequence[str]) -> str:
-    """A few words for a set of keys: the only one, or first and last with their number."""
-    if len(keys) <= 1:
-        return "".join(keys)
-    return f"{min(keys)} to {max(keys)} ({len(keys)} partitions)"

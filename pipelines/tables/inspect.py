@@ -19,7 +19,7 @@ from pipelines.tables.validate import validate
 def columns_of(spec: AnyTable, *, base: Path, environ: Mapping[str, str]) -> list[str]:
     """The columns of the table's valid rows, in order: canonical, the source's further ones, the catalogues'.
 
-    The way of the rows is gone with none of them, so that the names cannot differ from those of an extract.
+    They are those of an extract of no rows, so that they cannot differ from a real one's.
 
     Raises:
         TableError: the source or a catalogue is not there, or lacks a column.

@@ -87,6 +87,9 @@ class SourceSpec(Spec):
         if self.files and re.search(r"[{}]", DATE_IN_FILES.sub("", self.files)):
             msg = f"in files, only {{date}} or {{date:%Y%m%d}} may stand in braces, not {self.files!r}"
             raise ValueError(msg)
+        if self.files and re.search(r"://[^/]*@", self.files):
+            msg = "an address with a user or password has no place in a file: leave credentials to the environment"
+            raise ValueError(msg)
         if self.files and not self.format and self._ending is None:
             msg = f"{self.files} ends neither like Parquet nor like CSV: say format: parquet or format: csv"
             raise ValueError(msg)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.delivery.errors import ConfigurationError
-from pipelines.tables.grains import SNAPSHOT, Calendar, instant_text, partition_of, span
+from pipelines.tables.grains import SNAPSHOT, Calendar, instant_text, partition_of
 from tests.tables.helpers import area_spec, local, table_spec
 
 DAYS = st.dates(date(1, 1, 8), date(9998, 12, 1))
@@ -130,10 +130,3 @@ def test_a_calendar_knows_its_table() -> None:
     """A table of readings has the calendar of its grain, a table of areas that of a snapshot."""
     assert Calendar.of(table_spec(timezone="Europe/Berlin")) == Calendar("daily", "Europe/Berlin")
     assert Calendar.of(area_spec()) == Calendar(SNAPSHOT, "UTC")
-
-
-def test_spans_are_short() -> None:
-    """A long list of partitions is told in a few words."""
-    assert span([]) == ""
-    assert span(["2024-01-01"]) == "2024-01-01"
-    assert span(["2024-01-01", "2024-01-03"]) == "2024-01-01 to 2024-01-03 (2 partitions)"

@@ -48,6 +48,7 @@ def test_the_documented_example_is_accepted() -> None:
         ({"source": {"duckdb": "a", "table": "t", "encoding": "latin-1"}}, "encoding belongs to files"),
         ({"source": {"files": "a_{day}.csv"}}, "only {date}"),
         ({"source": {"files": "kpi"}}, "say format"),
+        ({"source": {"files": "ftp://me:secret@host/a.csv"}}, "leave credentials to the environment"),
         ({"source": {"files": "a.csv", "missing_files": "empty"}}, "needs {date}"),
         ({"source": {"files": "a.csv", "flies": "b"}}, "Extra inputs are not permitted"),
         ({"catalogues": {"kpi": {"files": "a_{date}.csv"}}}, "read as a whole"),

@@ -24,7 +24,7 @@ from sqlalchemy import Connection, delete, func, select, text, update
 
 from pipelines.delivery.errors import LedgerError
 from pipelines.delivery.ledger import schema
-from pipelines.delivery.ledger.store import Ledger
+from pipelines.delivery.ledger.database import Database
 
 _POLL_S = 0.2
 _SIGN_OF_LIFE_S = 2.0
@@ -58,7 +58,7 @@ class Turn:
 
     def __init__(
         self,
-        ledger: Ledger,
+        ledger: Database,
         quota: str,
         priority: Priority,
         pace: Paced,
@@ -188,7 +188,7 @@ class _Lock(Protocol):
 class _FileLock:
     """flock: the operating system releases it with the process, however that ends."""
 
-    def __init__(self, ledger: Ledger, quota: str) -> None:
+    def __init__(self, ledger: Database, quota: str) -> None:
         if ledger.folder is None:
             raise LedgerError("a file lock needs a ledger in a file", do="This is a defect: please report it.")
         folder = ledger.folder / "locks"
@@ -228,5 +228,5 @@ class _AdvisoryLock:
             connection.execute(text("select pg_advisory_unlock(:n)"), {"n": self._number})
 
 
-def _lock(ledger: Ledger, quota: str) -> _Lock:
+def _lock(ledger: Database, quota: str) -> _Lock:
     return _FileLock(ledger, quota) if ledger.dialect == "sqlite" else _AdvisoryLock(quota)

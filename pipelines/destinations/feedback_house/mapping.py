@@ -6,7 +6,7 @@ website/docs/api/area/api-area-update-or-create.md).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar, Literal
 
@@ -124,7 +124,8 @@ class FeedbackHouseSpec(SyncSpec):
             fields["businessDivision"] = maybe_text(columns, self.business_division)
         problems = merge(keys.problems, *(cells.problems for cells in fields.values()))
         parents = fields["parent"].values if "parent" in fields else [None] * len(columns)
-        standing, circular = _placed(columns.values("partition"), keys, names.values, parents)
+        told = [Area(*one) for one in zip(names.values, parents, strict=True)]
+        standing, circular = _placed(columns, keys, told, problems)
         payload = partial(_payload, tuple(fields))
         payloads = list(map(payload, standing, *(cells.values for cells in fields.values())))
         return Shaped(keys.values, payloads, merge(problems, circular))
@@ -143,13 +144,15 @@ class FeedbackHouseSpec(SyncSpec):
 
 
 def _placed(
-    partitions: list[str], keys: Cells[str], names: Any, parents: Any
+    columns: Columns, keys: Cells[str], areas: Sequence[Area], problems: Mapping[int, Problem]
 ) -> tuple[list[Place], dict[int, Problem]]:
     """The place of each row's area in the tree of its partition, and the rows that are their own ancestors."""
+    partitions, as_of = columns.values("partition"), columns.values("as_of")
     trees: dict[str, dict[str, Area]] = {}
-    for at, partition in enumerate(partitions):
+    # Of several rows with one key the newest without a problem is what the tree is about.
+    for at in sorted(range(len(areas)), key=lambda at: (at not in problems, as_of[at])):
         if at not in keys.problems:
-            trees.setdefault(partition, {})[keys.values[at]] = Area(names[at], parents[at])
+            trees.setdefault(partitions[at], {})[keys.values[at]] = areas[at]
     found = {partition: places(tree) for partition, tree in trees.items()}
     standing = [Place()] * len(partitions)
     circular: dict[int, Problem] = {}
@@ -160,7 +163,7 @@ def _placed(
         key = keys.values[at]
         standing[at] = by_key[key]
         if key in circles:
-            circular[at] = Problem(f"parent {parents[at]} leads back to the area itself")
+            circular[at] = Problem(f"parent {areas[at].parent} leads back to the area itself")
     return standing, circular
 
 

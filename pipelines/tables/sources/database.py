@@ -63,6 +63,8 @@ def _reader(source: SourceSpec, wanted: Wanted, environ: Mapping[str, str]) -> I
             yield _Reader(connection, source, wanted)
     except (SQLAlchemyError, duckdb.Error, pa.ArrowException) as error:
         said = short(getattr(error, "orig", None) or error)
+        if engine.url.password:
+            said = said.replace(str(engine.url.password), "***")
         raise TableError(
             f"table {wanted.table}: {source} cannot be read ({said})",
             do=f"Check the address in {source.database_env}, the rights of its user, and the table's YAML.",

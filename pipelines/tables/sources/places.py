@@ -23,10 +23,11 @@ _PATTERN = re.compile(r"[*?\[]")
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A pattern of file names on a file system."""
+    """Files on a file system: a pattern of names, in a folder whose own name is no pattern."""
 
     fs: AbstractFileSystem
-    pattern: str
+    folder: str
+    files: str
     local: bool
 
     @classmethod
@@ -37,7 +38,8 @@ class Place:
             ConfigurationError: the address needs a package that is not installed.
         """
         if "://" not in files:
-            return cls(fsspec.filesystem("file"), str(base.absolute() / files), local=True)
+            folder = "" if Path(files).is_absolute() else f"{base.absolute()}/"
+            return cls(fsspec.filesystem("file"), folder, files, local=True)
         protocol = files.split("://", 1)[0]
         try:
             fs, path = fsspec.url_to_fs(files)
@@ -47,25 +49,25 @@ class Place:
                 do=f"Install the fsspec package for {protocol}:// into this environment.",
             ) from error
         fs.invalidate_cache()  # a long-lived process must see what was exported since
-        return cls(fs, str(path), local=protocol in {"file", "local"})
+        return cls(fs, "", str(path), local=protocol in {"file", "local"})
 
     def find(self, day: date | None = None) -> list[str]:
         """The files of the pattern, in order, with `{date}` replaced by a day."""
-        pattern = self.pattern
-        if day is not None:
-            pattern = DATE_IN_FILES.sub(lambda found: day.strftime(found[1]) if found[1] else day.isoformat(), pattern)
-        return self._matching(pattern)
+        if day is None:
+            return self._matching(self.files)
+        return self._matching(DATE_IN_FILES.sub(lambda found: format(day, found[1] or "%Y-%m-%d"), self.files))
 
     def any_day(self) -> list[str]:
         """The files of the pattern, in order, with `{date}` standing for anything."""
-        return self._matching(DATE_IN_FILES.sub("*", self.pattern))
+        return self._matching(DATE_IN_FILES.sub("*", self.files))
 
-    def _matching(self, pattern: str) -> list[str]:
-        if self.fs.isfile(pattern):
-            return [pattern]
-        if not _PATTERN.search(pattern):
+    def _matching(self, files: str) -> list[str]:
+        if self.fs.isfile(self.folder + files):
+            return [self.folder + files]
+        if not _PATTERN.search(files):
             return []
-        return sorted(str(name) for name in self.fs.glob(pattern) if self.fs.isfile(name))
+        found = self.fs.glob(_literally(self.folder) + files)
+        return sorted(str(name) for name in found if self.fs.isfile(name))
 
     def address(self, name: str) -> str:
         """A file's name as DuckDB reports it."""
@@ -73,7 +75,7 @@ class Place:
 
     def exact(self, name: str) -> str:
         """A file's address as DuckDB takes it without seeing a pattern in it."""
-        return _PATTERN.sub(r"[\g<0>]", self.address(name))
+        return _literally(self.address(name))
 
     @contextmanager
     def opened(self, name: str, *, unpack: bool = False) -> Iterator[Any]:
@@ -84,3 +86,8 @@ class Place:
     def connected(self, timezone: str) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
         """A DuckDB that sees this place. Its own S3 support would have to be downloaded, so fsspec does it."""
         return connect(timezone, fs=None if self.local else self.fs)
+
+
+def _literally(name: str) -> str:
+    """A pattern that only this name matches."""
+    return _PATTERN.sub(r"[\g<0>]", name)

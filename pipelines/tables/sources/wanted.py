@@ -130,7 +130,8 @@ def by_partition(rows: pa.Table, partition: pa.Array | pa.ChunkedArray, unreadab
     labels = labels.combine_chunks() if isinstance(labels, pa.ChunkedArray) else labels
     encoded = labels.dictionary_encode()
     names = encoded.dictionary.to_pylist()
-    rank = np.array([sorted(names).index(name) for name in names], np.int64)
+    places = {name: place for place, name in enumerate(sorted(names))}
+    rank = np.array([places[name] for name in names], np.int64)
     ranks = rank[encoded.indices.to_numpy(zero_copy_only=False)]
     if unreadable is None:
         unreadable = pa.nulls(len(labels), pa.string())

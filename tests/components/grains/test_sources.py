@@ -23,22 +23,12 @@ AUTUMN: tuple[Reading, ...] = (
 )
 
 
-@pytest.mark.parametrize(
-    ("readings", "days"),
-    [
-        pytest.param(SPRING, ("2024-03-30", "2024-03-31", "2024-04-01"), id="spring"),
-        pytest.param(AUTUMN, ("2024-10-26", "2024-10-27", "2024-10-28"), id="autumn"),
-    ],
-)
-def test_moments_around_a_clock_change_lie_on_their_local_day(
-    found: Found, place: Place, readings: tuple[Reading, ...], days: tuple[str, str, str]
-) -> None:
-    """A day of 23 or of 25 hours holds its own moments alone, from each source, and ValueStreamer gets that date."""
-    before, changed, after = days
-    company = found(table("daily", before, source=place(readings)), floor())
+def test_moments_around_a_clock_change_lie_on_their_local_day(found: Found, place: Place) -> None:
+    """In a range, a day of 23 hours holds its own moments alone, from each source; ValueStreamer gets its date."""
+    before, changed, after = "2024-03-30", "2024-03-31", "2024-04-01"
+    company = found(table("daily", before, source=place(SPRING)), floor())
     assert company.extract(before, after).success
-    told = company.deliver(FLOOR, before, after)
-    assert told.counts(FLOOR) == {
+    assert company.deliver(FLOOR, before, after).counts(FLOOR) == {
         day: {"extracted": rows, "accepted": rows} for day, rows in {before: 1, changed: 2, after: 1}.items()
     }
     assert company.held() == {
@@ -49,12 +39,13 @@ def test_moments_around_a_clock_change_lie_on_their_local_day(
     }
 
 
-def test_a_day_of_a_clock_change_is_read_by_itself(found: Found, place: Place) -> None:
-    """One partition is asked of the source by the instants of its local day, not by those of a day of 24 hours."""
-    company = found(table("daily", "2024-10-27", source=place(AUTUMN)))
-    assert company.extract("2024-10-27").success
-    valid = company.deployment.store.read(VALID, ["2024-10-27"])
-    assert dict(zip(valid["team"], valid["actual"], strict=True)) == {"press": 2, "paint": 3}
+def test_a_day_of_a_clock_change_is_asked_for_by_its_own_instants(found: Found, place: Place) -> None:
+    """A day of 25 hours by itself: from each source all of its moments and no others, on their way to Stativate."""
+    day = "2024-10-27"
+    company = found(table("daily", day, source=place(AUTUMN)), board())
+    assert company.extract(day).success
+    assert company.deliver(BOARD, day).counts(BOARD) == {day: {"extracted": 2, "accepted": 2}}
+    assert company.shown() == {"output-press": "2", "output-paint": "3"}
 
 
 @pytest.mark.parametrize("scheme", ["memory", "file"])

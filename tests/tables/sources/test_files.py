@@ -374,8 +374,9 @@ def test_names_with_special_characters_are_taken_literally(tmp_path: Path) -> No
     folder = tmp_path / "it's [1]"
     write_parquet(folder / "a.parquet", readings((day("2024-01-01"), "right", "K", 1.0)))
     write_parquet(tmp_path / "it's 1" / "a.parquet", readings((day("2024-01-01"), "wrong", "K", 1.0)))
-    found = harvest(folder, {"files": "a.parquet"}, "2024-01-01")
-    assert found.table["team_code"].to_pylist() == ["right"]
+    for files in ("a.parquet", "*.parquet", str(folder / "a.parquet")):
+        found = harvest(folder, {"files": files}, "2024-01-01")
+        assert found.table["team_code"].to_pylist() == ["right"]
 
 
 def test_columns_with_our_own_names_keep_apart(tmp_path: Path) -> None:

@@ -1,0 +1,60 @@
+"""The words of the ledger."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pipelines.delivery import fingerprint
+from pipelines.delivery.upsert import Payload, Upsert, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """One account in one mode at one address; `id` is its number in the ledger."""
+
+    id: int
+    account: str
+    mode: str
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Who writes: a run of a sync. `config` is the hash of the sync's configuration, kept with every delivery."""
+
+    id: str
+    sync: str
+    config: str
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What was last accepted at a key."""
+
+    sync: str
+    as_of: str
+    fingerprint: str
+    version: int
+    payload: Payload | None = None
+
+    @property
+    def outdated(self) -> bool:
+        """Whether the fingerprint is of another release, so that only payloads can be compared."""
+        return self.version != fingerprint.VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """An upsert that was committed as attempted and has no answer."""
+
+    upsert: Upsert
+    sync: str
+    run: str
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """An upsert with what became of it, as it is written down. `old` is the payload that stood there before."""
+
+    upsert: Upsert
+    verdict: Verdict
+    old: Payload | None = None

@@ -1,0 +1,78 @@
+"""Which state applies: one account in one mode at one address."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, CursorResult, delete, select, update
+
+from pipelines.delivery.errors import AddressChanged, LedgerError
+from pipelines.delivery.ledger import schema
+from pipelines.delivery.ledger.records import Scope
+
+
+def find_scope(
+    connection: Connection, account: str, mode: str, *, address: str, sandbox: str, now: float
+) -> Scope:
+    """The account's state at this address.
+
+    A sandbox that moved or was emptied is another sandbox and starts without state. A live account whose
+    address changed is stopped: it may be another tenant, to whom nothing of this state applies.
+
+    Raises:
+        AddressChanged: a live account has state under another address.
+    """
+    table = schema.scopes
+    named = (table.c.account == account, table.c.mode == mode)
+    exact = (table.c.address == address, table.c.sandbox == sandbox)
+    rows = connection.execute(select(table).where(*named)).all()
+    found = next((row for row in rows if row.address == address and row.sandbox == sandbox), None)
+    if found and found.current:
+        return Scope(found.id, account, mode)
+    if mode == "live" and any(row.current for row in rows):
+        raise AddressChanged(
+            f"account {account}: its base URL is not the one that the ledger's state was delivered to",
+            do=f"If it is the same tenant at a new address, run `pipelines confirm {account} --same-tenant`; "
+            f"if it is another tenant, `pipelines confirm {account} --new-tenant` (starts with an empty state).",
+            account=account,
+        )
+    connection.execute(update(table).where(*named).values(current=False))
+    if found:
+        connection.execute(update(table).where(*named, *exact).values(current=True))
+        return Scope(found.id, account, mode)
+    inserted = connection.execute(
+        table.insert().values(account=account, mode=mode, address=address, sandbox=sandbox, since=now, current=True)
+    )
+    return Scope(_new_id(inserted), account, mode)
+
+
+def take_address(connection: Connection, account: str, address: str, now: float, *, same_tenant: bool) -> bool:
+    """Take a live account's new address: with its state, or as a new tenant without any. False: nothing to do."""
+    table = schema.scopes
+    named = (table.c.account == account, table.c.mode == "live")
+    current = connection.execute(select(table).where(*named, table.c.current)).first()
+    if current is None or current.address == address:
+        return False
+    connection.execute(update(table).where(table.c.id == current.id).values(current=False))
+    target = connection.execute(select(table).where(*named, table.c.address == address)).first()
+    if same_tenant:
+        if target is not None:
+            connection.execute(delete(table).where(table.c.id == target.id))
+            connection.execute(delete(schema.state).where(schema.state.c.scope == target.id))
+        connection.execute(
+            update(table).where(table.c.id == current.id).values(address=address, current=True, since=now)
+        )
+    elif target is not None:
+        connection.execute(update(table).where(table.c.id == target.id).values(current=True))
+    else:
+        connection.execute(
+            table.insert().values(account=account, mode="live", address=address, sandbox="", since=now, current=True)
+        )
+    return True
+
+
+def _new_id(result: CursorResult[Any]) -> int:
+    key = result.inserted_primary_key
+    if key is None:
+        raise LedgerError("the database gave a new row no id", do="This is a defect: please report it.")
+    return int(key[0])
