@@ -58,7 +58,7 @@ def test_killed_delivery_is_completed_without_sending_anything_twice(api: str, s
     """After SIGKILLs in the middle: all there, none lost, and no write that was accepted is repeated."""
     sandbox.control.configure(**{api: {"latency_s": 0.02}})
     seed = random.randrange(10**6)
-    chance = random.Random(seed)  # noqa: S311 - where to kill, not a secret
+    chance = random.Random(seed)
     for _ in range(KILLS):
         kill_in_the_middle(api, sandbox, chance.randrange(12, 40))
     sandbox.control.configure(**{api: {"latency_s": 0.0}})

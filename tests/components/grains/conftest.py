@@ -12,7 +12,7 @@ from pipelines.home import Home
 from pipelines.sandbox import SandboxServer
 from tests.components.conftest import Deploy
 from tests.components.grains.company import Company, Reading, found_company
-from tests.components.grains.sources import VARIABLE, csv_glob, duckdb_file, duckdb_query, in_database, parquet_glob
+from tests.components.grains.sources import VARIABLE, csv_glob, duckdb_file, in_database, parquet_glob
 
 Found = Callable[..., Company]
 Place = Callable[[Sequence[Reading]], dict[str, Any]]
@@ -25,7 +25,7 @@ def found(deploy: Deploy, home: Home, server: SandboxServer, tmp_path: Path) -> 
     return lambda table, *syncs: Company(deploy([table], list(syncs)))
 
 
-FILLS = {fill.__name__: fill for fill in (duckdb_file, duckdb_query, parquet_glob, csv_glob)}
+FILLS = {fill.__name__: fill for fill in (duckdb_file, parquet_glob, csv_glob)}
 DATABASES = ("sqlite", "postgres")
 
 

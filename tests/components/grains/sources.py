@@ -31,12 +31,6 @@ def duckdb_file(folder: Path, readings: Sequence[Reading]) -> dict[str, Any]:
     return {"duckdb": "mart/kpis.duckdb", "table": "mart.kpi"}
 
 
-def duckdb_query(folder: Path, readings: Sequence[Reading]) -> dict[str, Any]:
-    """A user's own SELECT over the same file."""
-    source = duckdb_file(folder, readings)
-    return {"duckdb": source["duckdb"], "query": f"SELECT * FROM {source['table']} WHERE team <> 'nobody';"}
-
-
 def parquet_glob(folder: Path, readings: Sequence[Reading]) -> dict[str, Any]:
     """Parquet files found by a pattern, one per team; their moments are times in UTC."""
     frame = pd.DataFrame(readings, columns=list(RAW_COLUMNS))
@@ -56,7 +50,7 @@ def csv_glob(folder: Path, readings: Sequence[Reading]) -> dict[str, Any]:
 
 
 def in_database(url: str, readings: Sequence[Reading]) -> dict[str, Any]:
-    """A table of the database: times with a zone in PostgreSQL, texts in SQLite."""
+    """A user's own SELECT over times with a zone in PostgreSQL; a table with texts in SQLite."""
     engine = sa.create_engine(url)
     timed = "T" in readings[0][0]
     kind: Any = sa.Date() if not timed else sa.DateTime(timezone=True) if engine.name == "postgresql" else sa.Text()
@@ -77,4 +71,6 @@ def in_database(url: str, readings: Sequence[Reading]) -> dict[str, Any]:
                 row["day"] = moment if timed else moment.date()
         connection.execute(mart.insert(), rows)
     engine.dispose()
+    if engine.name == "postgresql":
+        return {"database_env": VARIABLE, "query": "SELECT day, team, kpi, value FROM kpi_mart WHERE value > 0;"}
     return {"database_env": VARIABLE, "table": "kpi_mart"}

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.components.grains.company import BOARD, FLOOR, TABLE, TEAMS, Company, Reading, board, floor, table
+from tests.components.grains.company import BOARD, FLOOR, TABLE, TEAMS, Reading, board, floor, table
 from tests.components.grains.conftest import Found
 
 VALID, QUARANTINE = f"{TABLE}_valid", f"{TABLE}_quarantine"

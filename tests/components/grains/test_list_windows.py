@@ -50,7 +50,9 @@ async def listed(
     [
         pytest.param("daily", "output", days("2024-02-20", 1, 63), 3, id="63 days"),
         pytest.param("weekly", "overtime", days("2023-07-31", 7, 54), 3, id="54 weeks"),
-        pytest.param("monthly", "scrap", [f"{2022 + m // 12}-{m % 12 + 1:02}-01" for m in range(14)], 3, id="14 months"),
+        pytest.param(
+            "monthly", "scrap", [f"{2022 + m // 12}-{m % 12 + 1:02}-01" for m in range(14)], 3, id="14 months"
+        ),
     ],
 )
 def test_a_long_range_is_listed_in_windows_that_the_api_takes(

@@ -374,8 +374,8 @@ def test_names_with_special_characters_are_taken_literally(tmp_path: Path) -> No
     folder = tmp_path / "it's [1]"
     write_parquet(folder / "a.parquet", readings((day("2024-01-01"), "right", "K", 1.0)))
     write_parquet(tmp_path / "it's 1" / "a.parquet", readings((day("2024-01-01"), "wrong", "K", 1.0)))
-    for files in ("a.parquet", "*.parquet", str(folder / "a.parquet")):
-        found = harvest(folder, {"files": files}, "2024-01-01")
+    for name in ("a.parquet", "*.parquet", str(folder / "a.parquet")):
+        found = harvest(folder, {"files": name}, "2024-01-01")
         assert found.table["team_code"].to_pylist() == ["right"]
 
 
