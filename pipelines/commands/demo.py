@@ -17,6 +17,7 @@ from typing import Any
 
 import orjson
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -120,7 +121,7 @@ def _deliver_twice(home: Home, sandbox: SandboxServer, console: Console) -> Iter
                     with _task(progress, f"pass {number}: extracting {table.name}"):
                         extracted = run(f"{table.name}_extract", table)
                     if not extracted.success:
-                        console.print(f"[red]pass {number}: the extract failed[/red] {_failures(extracted)}")
+                        console.print(f"[red]pass {number}: the extract failed[/red] {escape(_failures(extracted))}")
                 for sync in sorted(syncs, key=lambda sync: _ORDER.index(sync.settings.api)):
                     one = Pass(sync.settings.api, number)
                     with _counting(progress, sandbox, one):
@@ -128,7 +129,9 @@ def _deliver_twice(home: Home, sandbox: SandboxServer, console: Console) -> Iter
                     one.succeeded = result.success
                     _read(one, result)
                     if not result.success:
-                        console.print(f"[red]pass {number}, {sync.name}: the run failed[/red] {_failures(result)}")
+                        console.print(
+                            f"[red]pass {number}, {sync.name}: the run failed[/red] {escape(_failures(result))}"
+                        )
                     yield one
 
 

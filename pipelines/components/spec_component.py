@@ -19,6 +19,7 @@ from pydantic_core import ErrorDetails, core_schema
 
 from pipelines.delivery.errors import ConfigurationError, MissingSetting, PipelinesError
 
+_NAME = re.compile(r"\{\{\s*([A-Za-z_]\w*)")
 _VARIABLE = re.compile(r"\{\{\s*env\.(\w+)\s*\}\}")
 
 
@@ -136,8 +137,12 @@ def _filled(value: Any, file: str, context: dg.ResolutionContext) -> Any:
     if not isinstance(value, str) or "{{" not in value:
         return value
     place = f"{_place(file, context, context.path)}: {context.path[-1]}"
+    do = "In double braces stands {{ env.NAME }}; a column stands in single ones."
+    for name in _NAME.findall(value):
+        if name not in context.scope:  # Dagster would put nothing in its place
+            raise ConfigurationError(f"{place}: {value!r} cannot be filled in: there is no {name!r}", do=do)
     for name in _VARIABLE.findall(value):
-        if name not in os.environ:
+        if name not in os.environ:  # Dagster would put None in its place
             raise MissingSetting(
                 f"{place}: the environment variable {name} is not set",
                 do=f"Set it, or give a value to use without it: {{{{ env('{name}', 'value') }}}}.",
@@ -147,10 +152,7 @@ def _filled(value: Any, file: str, context: dg.ResolutionContext) -> Any:
         return context.resolve_value(value)
     except ResolutionException as error:
         said = str(error).strip().rpartition("\n")[2]
-        raise ConfigurationError(
-            f"{place}: {value!r} cannot be filled in: {said}",
-            do="In double braces stands {{ env.NAME }}; a column stands in single ones.",
-        ) from error
+        raise ConfigurationError(f"{place}: {value!r} cannot be filled in: {said}", do=do) from error
 
 
 def _file_of(context: dg.ComponentLoadContext) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 import pipelines
 from pipelines.components.deployment import build_deployment
 from pipelines.destinations.base import SyncSpec
-from pipelines.home import Home
+from pipelines.home import Home, SandboxCard
 from pipelines.sandbox import Control
 from pipelines.tables.spec import AnyTable, TableSpec
 from pipelines.tables.store import PartitionStore
@@ -217,6 +218,21 @@ def board(**fields: Any) -> SyncSpec:
 def floor(**fields: Any) -> SyncSpec:
     """The sync to ValueStreamer, with some fields changed."""
     return valuestreamer(**fields)
+
+
+def move_sandbox(home: Home) -> str:
+    """Let the home's card say that the sandbox is where nothing listens; returns that address."""
+    card = home.read_card()
+    assert card is not None
+    with socket.socket() as closed_again:
+        closed_again.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{closed_again.getsockname()[1]}"
+    accounts = {
+        api: {name: value.replace(card.url, url) for name, value in settings.items()}
+        for api, settings in card.accounts.items()
+    }
+    home.write_card(SandboxCard(card.id, url, accounts))
+    return url
 
 
 def _by_partition(events: Any) -> dict[str | None, dict[str, Any]]:

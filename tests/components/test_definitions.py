@@ -41,17 +41,16 @@ def executable(defs: dg.Definitions) -> list[dg.AssetsDefinition]:
     return found
 
 
-def asset(spec: dg.AssetSpec) -> dict[str, Any]:
+def asset(spec: dg.AssetSpec) -> dict[str, str]:
     """What of an asset must not change unseen."""
+    own_tags = {name: value for name, value in spec.tags.items() if not name.startswith("dagster/")}
     return {
-        "deps": sorted(dep.asset_key.to_user_string() for dep in spec.deps),
-        "group": spec.group_name,
-        "kinds": sorted(spec.kinds),
-        "owners": list(spec.owners),
-        "partitions": str(spec.partitions_def) if spec.partitions_def else None,
-        "tags": {name: value for name, value in spec.tags.items() if not name.startswith("dagster/")},
-        "metadata": sorted(name for name in spec.metadata if name not in _GIVEN_BY_DAGSTER),
-        "description": spec.description,
+        "deps": ", ".join(sorted(dep.asset_key.to_user_string() for dep in spec.deps)),
+        "group": f"{spec.group_name}; kinds: {', '.join(sorted(spec.kinds))}; owners: {', '.join(spec.owners)}",
+        "partitions": str(spec.partitions_def or ""),
+        "tags": str(own_tags),
+        "metadata": ", ".join(sorted(name for name in spec.metadata if name not in _GIVEN_BY_DAGSTER)),
+        "description": spec.description or "",
     }
 
 

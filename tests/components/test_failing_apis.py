@@ -9,7 +9,7 @@ import pytest
 
 from pipelines.home import Home
 from tests.components.conftest import Deploy
-from tests.components.deploying import BOARD, DAYS, FLOOR, Deployment, board, floor
+from tests.components.deploying import BOARD, DAYS, FLOOR, Deployment, board, floor, move_sandbox
 
 DAY = DAYS[0]
 KEY = "departures-EWR-AA"
@@ -140,18 +140,11 @@ def test_an_answer_that_is_lost_is_read_back(extracted: Deployment) -> None:
 
 def test_a_sandbox_that_is_down_ends_with_one_sentence(extracted: Deployment, home: Home) -> None:
     """Nothing listens at the sandbox's address: the run ends at once and names `pipelines sandbox`."""
-    card = home.read_card()
-    assert card is not None
-    port = card.url.rpartition(":")[2]
-    accounts = {
-        api: {name: value.replace(f":{port}", ":9") for name, value in settings.items()}
-        for api, settings in card.accounts.items()
-    }
-    home.write_card(type(card)(card.id, "http://127.0.0.1:9", accounts))
+    url = move_sandbox(home)
     told = extracted.deliver(BOARD, DAY)
     assert not told.success
     assert told.counts(BOARD) == {DAY: {"extracted": 4, "not_sent": 4}}
-    assert "nothing listens at http://127.0.0.1:9/stativate/v1" in told.failure
+    assert f"nothing listens at {url}/stativate/v1" in told.failure
     assert "Start the sandbox with `pipelines sandbox`" in told.failure
 
 

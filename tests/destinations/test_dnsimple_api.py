@@ -92,7 +92,7 @@ async def test_what_is_no_acceptance_keeps_the_words_of_the_api(
 async def test_a_read_back_finds_a_status_on_whatever_page_it_stands(*, wrapped: bool) -> None:
     """All pages of the largest size are read, in the order in which the API has them, none of them twice."""
     entries = [status(number) for number in range(1, 251)]
-    random.Random(3).shuffle(entries)  # noqa: S311 - an order of entries, not a secret
+    random.Random(3).shuffle(entries)
     call = Script({LIST: pages(entries, wrapped=wrapped)})
     found = await connected().read_back(upsert(f"domain:{entries[-1]['id']}/default", BODY), call)
     assert found is not None
@@ -111,6 +111,20 @@ async def test_a_bare_list_ends_with_a_page_that_is_not_full(entries: int, reque
     call = Script({LIST: pages(listed, wrapped=False)})
     assert len(await connected().statuses(call)) == entries
     assert len(call.requests) == requests
+
+
+async def test_smaller_pages_than_asked_for_are_read_to_the_last() -> None:
+    """The pagination says how many pages there are, not their size."""
+    call = Script(
+        {
+            LIST: [
+                answer(200, {"data": [status(number)], "pagination": {"total_pages": 3, "total_entries": 3}})
+                for number in (1, 2, 3)
+            ]
+        }
+    )
+    assert [one.id for one in await connected().statuses(call)] == ["1", "2", "3"]
+    assert len(call.requests) == 3
 
 
 async def test_a_list_that_knows_no_pages_is_read_once() -> None:
@@ -162,17 +176,23 @@ async def test_of_two_statuses_of_one_key_ours_is_the_one_that_says_the_same(ord
     found = await connected().read_back(upsert(KEY, BODY), call)
     assert found is not None
     assert found.remote_id == "7"
+    assert len(call.requests) == 1
 
 
 async def test_one_list_serves_the_read_backs_of_many_keys() -> None:
     """What an earlier run left behind is settled by one reading of the list, also by several workers at once."""
-    call = Script({LIST: pages([status(number) for number in range(1, 120)])})
+    script = Script({LIST: pages([status(number) for number in range(1, 120)])})
+
+    async def call(request: Request) -> Exchange:
+        await asyncio.sleep(0)
+        return await script(request)
+
     dnsimple = connected()
     founds = await asyncio.gather(
         *(dnsimple.read_back(upsert(f"domain:{number}/default", BODY), call) for number in range(1, 120))
     )
     assert {found.remote_id for found in founds if found} == {str(number) for number in range(1, 120)}
-    assert len(call.requests) == 2
+    assert len(script.requests) == 2
 
 
 async def test_a_list_from_before_a_write_proves_nothing_about_it() -> None:
@@ -194,24 +214,28 @@ async def test_a_list_from_before_a_write_proves_nothing_about_it() -> None:
     assert call.lines == [LIST, POST, LIST, POST, LIST]
 
 
-async def test_a_list_asked_for_during_a_write_proves_nothing_about_it() -> None:
-    """Only a list that was asked for when the write had ended can hold what it wrote."""
-    answered = asyncio.Event()
+@pytest.mark.parametrize("held", ["POST", "GET"])
+async def test_a_list_asked_for_before_a_write_ended_proves_nothing_about_it(held: str) -> None:
+    """Only a list that was asked for when the write had ended can hold what it wrote, however long both took."""
+    released = asyncio.Event()
     script = Script({LIST: pages([status(8)]), POST: Lost("broke")})
 
     async def call(request: Request) -> Exchange:
-        if request.method == "POST":
-            await answered.wait()
-        return await script(request)
+        exchange = await script(request)
+        if request.method == held:
+            await released.wait()
+        return exchange
 
     dnsimple = connected()
-    write = asyncio.create_task(dnsimple.send([upsert(KEY, BODY)], call))
+    write, listing = dnsimple.send([upsert(KEY, BODY)], call), dnsimple.read_back(upsert("domain:8/x", BODY), call)
+    longer, shorter = (write, listing) if held == "POST" else (listing, write)
+    task = asyncio.create_task(longer)
     await asyncio.sleep(0)
-    await dnsimple.read_back(upsert("domain:8/default", BODY), call)
-    answered.set()
-    await write
+    await shorter
+    released.set()
+    await task
     await dnsimple.read_back(upsert(KEY, BODY), call)
-    assert script.lines == [LIST, POST, LIST]
+    assert script.lines == ([POST, LIST, LIST] if held == "POST" else [LIST, POST, LIST])
 
 
 @pytest.mark.parametrize(

@@ -127,9 +127,11 @@ def test_a_row_that_cannot_be_sent_is_invalid_and_says_why(columns: dict[str, ob
     spec = dnsimple(title="{name} {actual:percent}", url="{link}")
     built = spec.build(rows({**good, **columns}, {**good, "kpi": "fine"}))
     assert [upsert.key for upsert in built.upserts] == ["domain:123/fine"]
-    (said,) = reasons(built)
-    assert reason in said
-    assert built.dropped[0].outcome is Outcome.INVALID
+    (dropped,) = built.dropped
+    assert reason in dropped.reason
+    assert dropped.outcome is Outcome.INVALID
+    unkeyed = columns.keys() & {"dnsimple_resource", "kpi"}
+    assert dropped.key == (None if unkeyed else "domain:123/on_time_pct")
 
 
 @pytest.mark.parametrize("field", ["dnsimple_resource", "kpi", "name"])
@@ -140,6 +142,13 @@ def test_half_a_character_is_invalid(field: str) -> None:
     built = dnsimple(title="{name}", context_pattern="(?s:.*)").build(frame)
     assert [upsert.key for upsert in built.upserts] == ["domain:123/fine"]
     assert "holds half a character" in reasons(built)[0]
+
+
+@pytest.mark.parametrize("link", ["https://a.example", "HTTP://A:8080/ü?q=%20#x", "http://127.0.0.1/"])
+def test_a_link_is_any_http_address(link: str) -> None:
+    """What a browser can follow is sent as it is."""
+    (upsert,) = dnsimple(url="{link}").build(rows({**ROW, "link": link})).upserts
+    assert upsert.payload["url"] == link
 
 
 def test_a_wider_context_pattern_is_taken_but_never_an_empty_context() -> None:
@@ -156,6 +165,8 @@ def test_a_row_without_a_value_can_be_skipped() -> None:
     assert {one.outcome.value for one in dnsimple(on_null="skip").build(frame).dropped} == outcomes
     fixed = dnsimple(on_null="skip", state="ok").build(frame)
     assert {one.outcome.value for one in fixed.dropped} == outcomes
+    (nameless,) = dnsimple(on_null="skip", state="ok", title="{name}").build(rows({**ROW, "name": None})).dropped
+    assert nameless.outcome is Outcome.INVALID
     (upsert,) = dnsimple(on_null="skip", state="ok", title=None).build(rows({**ROW, "actual": None})).upserts
     assert upsert.payload["state"] == "ok"
 

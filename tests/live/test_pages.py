@@ -63,3 +63,15 @@ def test_runs_say_their_mode(live: Live) -> None:
     with browser_page() as page:
         page.goto(f"{live.url}/runs")
         page.get_by_text("pipelines/mode: sandbox").first.wait_for(timeout=_PATIENCE_MS)
+
+
+@pytest.mark.timeout(300)
+def test_board_shows_what_was_delivered(live: Live, tmp_path: Path) -> None:
+    """The sandbox's page shows the statuses, line charts and areas that the demo's delivery left there."""
+    with browser_page(1440, 1000) as page:
+        page.goto(live.sandbox.url)
+        page.get_by_role("searchbox").fill("EWR-A")
+        page.get_by_text("Departed on time EWR-AA").first.wait_for(timeout=_PATIENCE_MS)
+        page.get_by_text("Newark Liberty Intl").first.wait_for(timeout=_PATIENCE_MS)
+        page.wait_for_timeout(1500)
+        picture(page, "board", tmp_path)

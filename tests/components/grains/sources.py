@@ -64,7 +64,7 @@ def in_database(url: str, readings: Sequence[Reading]) -> dict[str, Any]:
     )
     with engine.begin() as connection:
         mart.create(connection)
-        rows = [dict(zip(RAW_COLUMNS, reading, strict=True)) for reading in readings]
+        rows: list[dict[str, Any]] = [dict(zip(RAW_COLUMNS, reading, strict=True)) for reading in readings]
         if not isinstance(kind, sa.Text):
             for row in rows:
                 moment = datetime.fromisoformat(row["day"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,6 +57,11 @@ MONTHLY = Grain(
 )
 
 
+def every(partitions: Sequence[str], facts: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The same of each partition."""
+    return {partition: {**facts} for partition in partitions}
+
+
 def held(readings: list[Reading]) -> dict[tuple[str, str, str], float]:
     """What ValueStreamer holds of these."""
     return {(str(day), team, kpi): value for day, team, kpi, value in readings}
@@ -71,13 +77,11 @@ def test_a_range_reaches_both_boards_once_and_a_correction_its_own_partition(fou
 
     extracted = company.extract(first, last)
     assert extracted.success
-    assert extracted.facts(VALID) == dict.fromkeys(
-        grain.partitions, {"extracted": 2, "quarantined": 0, "rules": "none"}
-    )
+    assert extracted.facts(VALID) == every(grain.partitions, {"extracted": 2, "quarantined": 0, "rules": "none"})
     on_floor, on_board = company.deliver(FLOOR, first, last), company.deliver(BOARD, first, last)
-    assert on_floor.counts(FLOOR) == dict.fromkeys(grain.partitions, {"extracted": 2, "accepted": 2})
+    assert on_floor.counts(FLOOR) == every(grain.partitions, {"extracted": 2, "accepted": 2})
     assert on_board.counts(BOARD) == {
-        **dict.fromkeys(grain.partitions[:-1], {"extracted": 2, "superseded": 2}),
+        **every(grain.partitions[:-1], {"extracted": 2, "superseded": 2}),
         last: {"extracted": 2, "accepted": 2},
     }
     assert company.held() == held(readings)
@@ -86,7 +90,7 @@ def test_a_range_reaches_both_boards_once_and_a_correction_its_own_partition(fou
 
     company.control.reset_counts()
     assert company.extract(first, last).success
-    assert company.deliver(FLOOR, first, last).counts(FLOOR) == dict.fromkeys(
+    assert company.deliver(FLOOR, first, last).counts(FLOOR) == every(
         grain.partitions, {"extracted": 2, "unchanged": 2}
     )
     assert company.deliver(BOARD, first, last).success
@@ -126,7 +130,7 @@ SNAPSHOT: dict[str, Any] = {"columns": {"date": None, "actual": "value", "as_of"
 
 @pytest.mark.parametrize("grain", [WEEKLY, MONTHLY], ids=str)
 def test_a_snapshot_off_the_first_day_is_invalid_with_the_rule(found: Found, grain: Grain) -> None:
-    """A sync that knows its KPIs' grain turns a wrong date down before anything is sent; the sandbox would refuse it."""
+    """With `grain` a wrong date is turned down before anything is sent; without it, the API's refusal is told."""
     company = found(
         table("snapshot", None, **SNAPSHOT), floor(grain=grain.name), floor(name="unaware", where="team = 'paint'")
     )

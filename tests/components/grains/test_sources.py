@@ -40,12 +40,12 @@ def test_moments_around_a_clock_change_lie_on_their_local_day(found: Found, plac
 
 
 def test_a_day_of_a_clock_change_is_asked_for_by_its_own_instants(found: Found, place: Place) -> None:
-    """A day of 25 hours by itself: from each source all of its moments and no others, on their way to Stativate."""
+    """A day of 25 hours by itself: from each source all of its moments and no others."""
     day = "2024-10-27"
-    company = found(table("daily", day, source=place(AUTUMN)), board())
+    company = found(table("daily", day, source=place(AUTUMN)))
     assert company.extract(day).success
-    assert company.deliver(BOARD, day).counts(BOARD) == {day: {"extracted": 2, "accepted": 2}}
-    assert company.shown() == {"output-press": "2", "output-paint": "3"}
+    valid = company.deployment.store.read(VALID, [day])
+    assert dict(zip(valid["team"], valid["actual"], strict=True)) == {"press": 2, "paint": 3}
 
 
 @pytest.mark.parametrize("scheme", ["memory", "file"])

@@ -1,4 +1,4 @@
-"""Tables of other grains than days: weeks, months, and snapshots without partitions."""
+"""Partitions as Dagster sees them, and runs without any."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from pipelines.components.partitions import partitions_of
 from pipelines.tables.grains import Calendar
 from tests.components.conftest import Deploy
-from tests.components.deploying import BOARD, ROWS, SAMPLE, TABLE, Deployment, board, floor, readings
+from tests.components.deploying import BOARD, ROWS, SAMPLE, TABLE, Deployment, board, readings
 
 SNAPSHOT = {
     "grain": "snapshot",
@@ -64,20 +64,6 @@ def test_a_snapshot_that_was_never_extracted_says_so(deploy: Deploy) -> None:
     assert not told.success
     assert f"the table {TABLE} was never extracted" in told.failure
     assert deployment.requests(BOARD) == 0
-
-
-def test_weeks_are_delivered_by_their_mondays(deploy: Deploy) -> None:
-    """A weekly table: its partitions are Mondays, and ValueStreamer's datasets have that date."""
-    weekly = readings(grain="weekly", start="2012-12-31")
-    deployment = deploy([weekly], [floor(grain="weekly")])
-    weeks = ["2012-12-31", "2013-01-07"]
-    for week in weeks:
-        deployment.export(week)
-    assert deployment.extract(*weeks).success
-    told = deployment.deliver("shop_floor", *weeks)
-    assert told.success
-    assert told.counts("shop_floor") == dict.fromkeys(weeks, {"extracted": 4, "accepted": 4})
-    assert {key.partition("/")[0] for key in deployment.floor()} == set(weeks)
 
 
 @pytest.mark.parametrize(
