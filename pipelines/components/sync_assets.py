@@ -1,6 +1,7 @@
 """A sync as Dagster assets: one op that yields `<sync>_upserts` and `<sync>`, with the delivery check per partition."""
 
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
 from typing import Any
 
@@ -25,6 +26,7 @@ from pipelines.tables.spec import AnyTable
 PRIORITY_TAG = "pipelines/priority"
 MODE_TAG = "pipelines/mode"
 _BACKFILL_TAG = "dagster/backfill"
+_PROGRESS_S = 5.0
 
 
 class Resend(Enum):
@@ -100,7 +102,7 @@ def sync_assets(sync: SyncSpec, table: AnyTable, *, chunk: int) -> dg.AssetsDefi
             "%s: mode %s, account %s, %d partition(s)", sync.name, sync.mode, sync.account, len(order.partitions)
         )
         try:
-            result = SyncRunner(sync, Home.of()).run(order)
+            result = SyncRunner(sync, Home.of(), progress=_log_progress(context, sync.name)).run(order)
         except PipelinesError as error:
             raise failed(error) from error
         for note in result.report.notes:
@@ -113,6 +115,19 @@ def sync_assets(sync: SyncSpec, table: AnyTable, *, chunk: int) -> dg.AssetsDefi
         yield from tell(context, _story(sync, result, upserts, delivered, check.key))
 
     return _deliver
+
+
+def _log_progress(context: dg.AssetExecutionContext, sync: str) -> Callable[[int, int], None]:
+    """A line in the run's log every few seconds while a delivery works."""
+    told_at = time.monotonic()
+
+    def note(done: int, total: int) -> None:
+        nonlocal told_at
+        if time.monotonic() - told_at >= _PROGRESS_S:
+            told_at = time.monotonic()
+            context.log.info("%s: %d of %d upserts answered", sync, done, total)
+
+    return note
 
 
 def _show_mode(context: dg.AssetExecutionContext, mode: str) -> None:

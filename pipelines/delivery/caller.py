@@ -203,7 +203,7 @@ class Caller:
                 account=self._account.name,
             )
 
-    def stop(self, error: AccountStopped) -> None:
+    def stop(self, error: AccountStopped | AccountUnavailable) -> None:
         """Let nothing more out in this run."""
         self.stopped = self.stopped or error
 

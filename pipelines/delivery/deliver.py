@@ -70,9 +70,11 @@ class Delivery:
             self._count_settled(plan)
             self._count_dry(plan)
             return self.report
-        advanced = {u.key for u in plan.unchanged if u.key in states and states[u.key].as_of < u.as_of}
-        work = plan.to_send + [upsert for upsert in plan.unchanged if upsert.key in advanced]
-        self._count_settled(plan, but=advanced)
+        # Unchanged, but not settled yet: seen at a newer time, or attempted since with an answer nobody knows.
+        open_keys = {attempt.upsert.key for attempt in attempts}
+        open_keys |= {u.key for u in plan.unchanged if u.key in states and states[u.key].as_of < u.as_of}
+        work = plan.to_send + [upsert for upsert in plan.unchanged if upsert.key in open_keys]
+        self._count_settled(plan, but=open_keys)
         self._total = len(work)
         if work or attempts:
             await self._in_turns(deque(work))
@@ -122,30 +124,37 @@ class Delivery:
         first = True
         while work or first:
             async with self.turn.hold():
+                # Whoever had the turn since may have died in it.
+                work = await self._settle_leftovers(work)
                 if first:
+                    work = await self._vet(work)
                     first = False
-                    work = await self._prepare(work)
                 await self._slice(work)
             if self.caller.stopped is not None:
                 self._leave(work, str(self.caller.stopped))
                 self.report.stopped = str(self.caller.stopped)
                 return
 
-    async def _prepare(self, work: deque[Upsert]) -> deque[Upsert]:
-        """Settle what an earlier run left behind, then let the destination check what only the API knows."""
+    async def _settle_leftovers(self, work: deque[Upsert]) -> deque[Upsert]:
+        """Settle what an earlier holder of the turn left behind; what stays unknown is not sent on top of it."""
         with self.turn.transaction(reserve=_PREPARATION_REQUESTS) as connection:
             attempts = self.ledger.attempts(connection, self.scope, self.run.sync)
         unsettled = await self._settle(attempts)
-        for upsert in [upsert for upsert in work if upsert.key in unsettled]:
-            self.report.count(upsert, Outcome.UNKNOWN, unsettled[upsert.key])
-        work = deque(upsert for upsert in work if upsert.key not in unsettled)
+        for upsert in work:
+            if upsert.key in unsettled:
+                self.report.count(upsert, Outcome.UNKNOWN, unsettled[upsert.key])
+        return deque(upsert for upsert in work if upsert.key not in unsettled)
+
+    async def _vet(self, work: deque[Upsert]) -> deque[Upsert]:
+        """Let the destination check what only the API knows, before the first write."""
         with self.ledger.reading() as connection:
             to_send = self._plan(work, self._states(connection, list(work))).to_send
         if not to_send or self.caller.stopped is not None:
             return work
         try:
             refused = await self.destination.vet(to_send, self.caller)
-        except STOPS:
+        except STOPS as stop:
+            self.caller.stop(stop)
             return work
         self.report.drop(
             Dropped(Outcome.INVALID, upsert.partition, upsert.rows, refused[upsert.key], upsert.key)

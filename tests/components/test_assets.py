@@ -158,12 +158,13 @@ def test_a_retry_of_the_mended_day_alone_makes_all_green(partly_broken: Deployme
 
 def test_a_second_run_makes_no_request(whole: Deployment) -> None:
     """Unchanged data: extracted again and delivered again, it is all unchanged or superseded, and no API is asked."""
-    for _ in range(2):
-        whole.control.reset_counts()
-        assert whole.extract(DAYS[0], DAYS[-1]).success
-        on_board, on_floor = whole.both(DAYS[0], DAYS[-1])
-        assert on_board.success
-        assert on_floor.success
+    whole.extract(DAYS[0], DAYS[-1])
+    whole.both(DAYS[0], DAYS[-1])
+    whole.control.reset_counts()
+    assert whole.extract(DAYS[0], DAYS[-1]).success
+    on_board, on_floor = whole.both(DAYS[0], DAYS[-1])
+    assert on_board.success
+    assert on_floor.success
     assert whole.control.counts()["requests"] == 0
     assert on_floor.counts(FLOOR) == dict.fromkeys(DAYS, {"extracted": 4, "unchanged": 4})
     assert on_board.counts(BOARD)[DAYS[-1]] == {"extracted": 4, "unchanged": 4}

@@ -15,7 +15,6 @@ from pipelines.delivery.ledger import Priority
 from tests.components.conftest import Deploy
 from tests.components.deploying import BOARD, DAYS, FLOOR, RANGE, TABLE, Deployment, Told, readings
 
-NEW_YORK = ZoneInfo("America/New_York")
 START, END = RANGE
 AFTER_SUCCESS, AFTER_FAILURE = "deliver_after_extract", "deliver_after_partly_failed_extract"
 
@@ -36,20 +35,22 @@ def span(asked: dg.RunRequest | dg.SkipReason) -> tuple[str | None, str | None]:
     return asked.tags.get(START), asked.tags.get(END)
 
 
-def at(*moment: int) -> datetime:
+def at(year: int, month: int, day: int, hour: int, minute: int) -> datetime:
     """A moment in New York."""
-    return datetime(*moment, tzinfo=NEW_YORK)  # type: ignore[arg-type] - a date's and time's numbers
+    return datetime(year, month, day, hour, minute, tzinfo=ZoneInfo("America/New_York"))
 
 
 def test_a_tick_asks_for_the_last_closed_days_in_one_run() -> None:
-    """`lookback` is one request with a range, with the first claim to the account, and asks once however often it ticks."""
+    """`lookback` is one request with a range and the first claim to the account, and asks for it once."""
     cron, asked = tick(at(2013, 2, 10, 5, 30))
     assert cron == "30 5 * * *"
     assert span(asked) == ("2013-02-07", "2013-02-09")
     assert isinstance(asked, dg.RunRequest)
     assert asked.tags["pipelines/priority"] == "scheduled"
-    assert asked.run_key == tick(at(2013, 2, 10, 5, 30))[1].run_key  # type: ignore[union-attr] - a request as well
-    assert asked.run_key != tick(at(2013, 2, 11, 5, 30))[1].run_key  # type: ignore[union-attr] - a request as well
+    again, later = tick(at(2013, 2, 10, 5, 30))[1], tick(at(2013, 2, 11, 5, 30))[1]
+    assert isinstance(again, dg.RunRequest)
+    assert isinstance(later, dg.RunRequest)
+    assert asked.run_key == again.run_key != later.run_key
 
 
 def test_a_tick_before_the_first_partition_has_ended_is_skipped() -> None:
@@ -107,11 +108,12 @@ def test_a_snapshot_is_asked_for_without_partitions() -> None:
 def test_a_table_without_a_schedule_has_none(deploy: Deploy) -> None:
     """Nothing runs by itself that nobody asked for; and a schedule waits for somebody to switch it on."""
     assert not deploy().defs.schedules
-    (schedule,) = deploy([readings(schedule={"at": "05:30"})]).defs.schedules or ()
+    (schedule,) = list(deploy([readings(schedule={"at": "05:30"})]).defs.schedules or ())
+    assert isinstance(schedule, dg.ScheduleDefinition)
     assert schedule.default_status is dg.DefaultScheduleStatus.STOPPED
 
 
-def followers(deployment: Deployment, sensor: str, told: Told) -> list[tuple[str, str | None, str | None, str | None]]:
+def followers(deployment: Deployment, sensor: str, told: Told) -> list[tuple[str | None, ...]]:
     """Job, first and last partition and priority of the runs that a sensor asks for after a run."""
     run = deployment.instance.get_run_by_id(told.result.run_id)
     assert run is not None
@@ -122,7 +124,8 @@ def followers(deployment: Deployment, sensor: str, told: Told) -> list[tuple[str
         dagster_instance=deployment.instance,
         dagster_run=run,
     )
-    asked = list(found(context))
+    evaluated: Any = found(context)
+    asked: list[dg.RunRequest] = list(evaluated)
     assert len({one.run_key for one in asked}) == len(asked)
     return [(one.job_name, one.tags.get(START), one.tags.get(END), one.tags.get("pipelines/priority")) for one in asked]
 

@@ -36,7 +36,7 @@ def refuse_one_key(deployment: Deployment) -> None:
 
 
 def test_a_refused_row_blocks_nothing_but_itself(extracted: Deployment) -> None:
-    """400 for one key: the others arrive, the check is yellow with the API's words, the day green, the rest in peace."""
+    """400 for one key: the others arrive, the check is yellow with the API's words, the day is green."""
     refuse_one_key(extracted)
     on_board, on_floor = extracted.both(DAY)
     assert on_board.success
@@ -106,7 +106,7 @@ def test_refused_credentials_stop_the_account_and_no_other(
 
 
 def test_a_failing_api_is_left_alone(deploy: Deploy, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After five requests in a row that failed for good nothing more is sent, and the run says how many rows and why."""
+    """After five requests in a row that failed for good nothing more is sent; the run says how many rows and why."""
     monkeypatch.setenv("VALUESTREAMER_IN_FLIGHT", "1")
     deployment = deploy()
     deployment.export(

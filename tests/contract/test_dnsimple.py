@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pipelines import DnsimpleSync
 from pipelines.components.sync_run import Order, SyncResult, SyncRunner
 from pipelines.delivery.caller import AccountRules, Caller
 from pipelines.delivery.errors import ConfigurationError
@@ -18,7 +19,7 @@ from pipelines.delivery.http import HttpPort
 from pipelines.delivery.pace import Pace
 from pipelines.delivery.report import Traffic
 from pipelines.delivery.upsert import ACCEPTED, Outcome, Upsert
-from pipelines.destinations.dnsimple import Dnsimple, DnsimpleSpec
+from pipelines.destinations.dnsimple import Dnsimple
 from pipelines.home import Home
 from pipelines.sandbox import Control
 from pipelines.tables.extract import extract
@@ -190,10 +191,12 @@ def delivering(home: Home, control: Control, tmp_path: Path) -> Home:
     return own
 
 
-def flight_statuses() -> DnsimpleSpec:
+def flight_statuses() -> DnsimpleSync:
     """The sync that the product ships."""
     text = (PACKAGE / "defs" / "flight_statuses" / "defs.yaml").read_text(encoding="utf-8")
-    return DnsimpleSpec.model_validate(yaml.safe_load(text)["attributes"])
+    document = yaml.safe_load(text)
+    assert document["type"] == "pipelines.DnsimpleSync"
+    return DnsimpleSync.model_validate(document["attributes"])
 
 
 def run(home: Home, run_id: str, *days: str) -> SyncResult:

@@ -12,6 +12,7 @@ import orjson
 from pipelines.delivery.caller import AccountRules, Caller
 from pipelines.delivery.deliver import Delivery
 from pipelines.delivery.destination import Found, Limits
+from pipelines.delivery.errors import PipelinesError
 from pipelines.delivery.fingerprint import fingerprint
 from pipelines.delivery.ledger import Ledger, Priority, Run, Turn
 from pipelines.delivery.messages import Answer, Call, Exchange, Lost, NotSent, Request
@@ -104,12 +105,15 @@ class FakeDestination:
         self.readable = readable
         self.unknown_ids: dict[str, str] = {}
         self.vetted = 0
+        self.vet_fails: PipelinesError | None = None
 
     def normalise(self, payload: Payload) -> Payload:
         return payload
 
     async def vet(self, upserts: Sequence[Upsert], call: Call) -> Mapping[str, str]:
         self.vetted += 1
+        if self.vet_fails is not None:
+            raise self.vet_fails
         return {u.key: self.unknown_ids[u.key] for u in upserts if u.key in self.unknown_ids}
 
     async def send(self, batch: Sequence[Upsert], call: Call) -> Sequence[Verdict]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.delivery.errors import LedgerError
+from pipelines.delivery.errors import AccountUnavailable, LedgerError
 from pipelines.delivery.ledger import schema
 from pipelines.delivery.messages import Exchange, Lost, Request
 from pipelines.delivery.upsert import Outcome, Upsert
@@ -210,6 +210,27 @@ async def test_killed_between_send_and_record_is_settled_by_the_next_run(bench: 
     assert report.total(Outcome.UNCHANGED) == 1
     assert report.total(Outcome.ACCEPTED) == 1
     assert "1 had arrived" in report.notes[0]
+
+
+async def test_value_that_went_back_while_an_attempt_was_open_is_sent(bench: Bench) -> None:
+    """1 was accepted, 2 attempted and landed unseen, 1 is true again: the ledger's 1 is not what stands there."""
+    await bench.deliver(upsert("a", 1))
+    delivery = bench.delivery()
+    async with delivery.turn.hold():
+        with delivery.turn.transaction() as connection:
+            bench.ledger.begin(connection, delivery.scope, delivery.run, [upsert("a", 2)], 0.0)
+    bench.port.held["/a"] = {"value": 2}
+    await bench.deliver(upsert("a", 1))
+    assert bench.port.held == {"/a": {"value": 1}}
+
+
+async def test_check_that_cannot_be_made_stops_before_the_first_write(bench: Bench) -> None:
+    """Where the API does not tell which ids it knows, because it is down, nothing is sent on good luck."""
+    bench.destination.vet_fails = AccountUnavailable("the ids cannot be read")
+    report = await bench.deliver(upsert("a", 1))
+    assert bench.port.writes == []
+    assert report.total(Outcome.NOT_SENT) == 1
+    assert "ids cannot be read" in report.stopped
 
 
 async def test_attempts_are_committed_before_the_request_leaves(bench: Bench) -> None:

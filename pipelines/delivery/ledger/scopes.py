@@ -11,9 +11,7 @@ from pipelines.delivery.ledger import schema
 from pipelines.delivery.ledger.records import Scope
 
 
-def find_scope(
-    connection: Connection, account: str, mode: str, *, address: str, sandbox: str, now: float
-) -> Scope:
+def find_scope(connection: Connection, account: str, mode: str, *, address: str, sandbox: str, now: float) -> Scope:
     """The account's state at this address.
 
     A sandbox that moved or was emptied is another sandbox and starts without state. A live account whose

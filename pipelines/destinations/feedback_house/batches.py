@@ -59,7 +59,9 @@ class Batches:
                 break
             part = requests.popleft()
             verdicts |= dict(zip((item.key for item in part), reply.verdicts, strict=True))
-            if len(part) > 1 and _refused_whole(reply.verdicts[0]):
+            if len(part) == 1:
+                continue
+            if _refused_whole(reply.verdicts[0]):
                 refused.append(part)
             elif reply.divisible:
                 requests.extend(_smaller(part, reply))
