@@ -77,7 +77,7 @@ def _place(
     resend_all: bool,
 ) -> None:
     if state is not None and state.sync != sync:
-        reason = f"the key belongs to the sync {state.sync}: two syncs may not write one key"
+        reason = f"the key belongs to the sync {state.sync}: {sync} may not write it as well"
         plan.invalid.append(Dropped(Outcome.INVALID, upsert.partition, upsert.rows, reason, upsert.key))
     elif stale or (state is not None and state.as_of > upsert.as_of):
         plan.superseded.append(upsert)

@@ -71,7 +71,8 @@ class SyncSpec(BaseModel, ABC):
     )
     share: float = Field(
         1.0,
-        description="Part of the account's allowance that this sync may use, above 0 and at most 1, where others use it too.",
+        description="Part of the account's allowance that this sync may use, above 0 and at most 1: "
+        "for accounts that others use as well.",
     )
     where: str | None = Field(
         default=None, description="SQL condition over the row's columns (DuckDB); other rows are not selected."

@@ -52,11 +52,11 @@ async def test_areas_travel_together_up_to_the_batchs_size_and_bytes() -> None:
     """At most so many areas and bytes go in one request; one area that is larger travels alone."""
     call = House()
     frame = areas({"area_code": "A", "tags": "t" * 2000}, *({"area_code": code} for code in "BCDEF"))
-    target = destination(batch_size=4, batch_bytes=300)
+    target = destination(batch_size=4, batch_bytes=200)
     await deliver(target, upserts(frame), call)
     assert call.batches() == [["A"], ["B", "C"], ["D"], ["E", "F"]]
     sizes = [len(request.body or b"") for request in call.requests if request.method == "POST"]
-    assert max(sizes[1:]) <= 300 < sizes[0]
+    assert max(sizes[1:]) <= 200 < sizes[0]
 
 
 async def test_one_refused_area_blocks_only_itself() -> None:
@@ -103,7 +103,7 @@ async def test_a_refused_part_of_a_batch_is_split_here() -> None:
     """Where some areas of the batch fared otherwise, the engine does not split: the refused request is halved here."""
     call = House()
     call.spoil = lambda keys: answer(400, {"message": "no"}) if "C" in keys else None
-    verdicts = await deliver(destination(batch_bytes=340), upserts(FLAT), call)
+    verdicts = await deliver(destination(batch_bytes=400), upserts(FLAT), call)
     assert len(call.batches()[0]) == 4
     assert outcome(verdicts) == {key: Outcome.REJECTED if key == "C" else Outcome.CREATED for key in "ABCDEFGH"}
     assert verdicts["C"].status == 400
@@ -157,7 +157,7 @@ class Stops(House):
 async def test_what_was_answered_before_the_account_was_stopped_counts() -> None:
     """Requests of one batch that were taken stay taken; the rest is not sent, with the reason."""
     call = Stops(at=1)
-    verdicts = await deliver(destination(batch_bytes=340), upserts(FLAT), call)
+    verdicts = await deliver(destination(batch_bytes=400), upserts(FLAT), call)
     assert outcome(verdicts) == {key: Outcome.CREATED if key in "ABCD" else Outcome.NOT_SENT for key in "ABCDEFGH"}
     assert (verdicts["E"].reason, verdicts["E"].status) == ("the key was revoked.", 401)
 
@@ -166,7 +166,7 @@ async def test_a_refused_request_that_could_not_be_split_is_not_blamed_on_its_ar
     """The account was stopped before it was known which area was refused: none is called rejected."""
     call = Stops(at=2)
     call.spoil = lambda keys: answer(400) if "C" in keys else None
-    verdicts = await deliver(destination(batch_bytes=340), upserts(FLAT), call)
+    verdicts = await deliver(destination(batch_bytes=400), upserts(FLAT), call)
     assert {verdicts[key].outcome for key in "ABCD"} == {Outcome.NOT_SENT}
     assert {verdicts[key].outcome for key in "EFGH"} == {Outcome.CREATED}
 
@@ -219,7 +219,7 @@ async def test_an_unknown_manager_costs_the_field_and_not_the_area(
 
 @pytest.mark.parametrize("keys", [True, False])
 async def test_a_read_back_needs_the_key_in_the_pages(*, keys: bool) -> None:
-    """Where the pages hide keys, nobody knows which area is ours; where they show them, it is read or known to be none."""
+    """Where the pages hide keys, nobody knows which area is ours; else it is read, or known to be none."""
     frame = areas({"area_code": "A", "m": "boss@x.de", "tags": "b,a"}, {"area_code": "B", "parent_code": "A"})
     some = upserts(frame, managers="m")
     call = House(keys=keys)

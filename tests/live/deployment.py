@@ -94,7 +94,8 @@ class Live:
     def partitions(self, asset: str) -> dict[str, str]:
         """The partitions of an asset that are not missing: key -> MATERIALIZED or FAILED."""
         text = """query($key: AssetKeyInput!) { assetNodeOrError(assetKey: $key) { ... on AssetNode {
-                    assetPartitionStatuses { ... on TimePartitionStatuses { ranges { status startKey endKey } } } } } }"""
+                    assetPartitionStatuses { ... on TimePartitionStatuses {
+                      ranges { status startKey endKey } } } } } }"""
         ranges = self.query(text, key={"path": [asset]})["assetNodeOrError"]["assetPartitionStatuses"]["ranges"]
         found = {}
         for span in ranges:
