@@ -6,8 +6,9 @@ import dagster as dg
 import pytest
 
 from tests.components.conftest import Deploy
-from tests.components.deploying import BOARD, DAYS, FLOOR, ROWS, TABLE, Deployment, board, floor, higher
+from tests.components.deploying import BOARD, FLOOR, ROWS, TABLE, Deployment, board, floor, higher
 
+DAYS = ("2013-01-01", "2013-01-02", "2013-01-03")
 RAW, VALID, QUARANTINE = TABLE, f"{TABLE}_valid", f"{TABLE}_quarantine"
 ASSETS = (RAW, VALID, QUARANTINE)
 BROKEN = DAYS[1]
@@ -21,7 +22,7 @@ def break_file(deployment: Deployment, day: str) -> None:
 
 @pytest.fixture
 def whole(deploy: Deploy) -> Deployment:
-    """Four days in their files."""
+    """Three days in their files."""
     deployment = deploy()
     for number, day in enumerate(DAYS):
         deployment.export(day, higher(number))
@@ -30,7 +31,7 @@ def whole(deploy: Deploy) -> Deployment:
 
 @pytest.fixture
 def partly_broken(whole: Deployment) -> Deployment:
-    """Four days, of which one has a broken file, after the run that extracts them."""
+    """Three days, of which one has a broken file, after the run that extracts them."""
     break_file(whole, BROKEN)
     assert not whole.extract(DAYS[0], DAYS[-1]).success
     return whole
@@ -81,7 +82,7 @@ def test_a_status_is_sent_once_with_its_newest_value(whole: Deployment) -> None:
         DAYS[-1]: {"extracted": 4, "accepted": 4},
     }
     assert whole.requests(BOARD) == 4
-    assert whole.board()["departures-EWR-AA"] == "13"
+    assert whole.board()["departures-EWR-AA"] == "12"
 
 
 def test_a_broken_file_fails_its_day_alone(whole: Deployment) -> None:

@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 
 from tests.components.conftest import Deploy
-from tests.components.deploying import BOARD, DAYS, FLOOR, SAMPLE, Deployment, Reading, board, floor
+from tests.components.deploying import BOARD, FLOOR, SAMPLE, Deployment, Reading, board, floor
 
+DAYS = ("2013-01-01", "2013-01-02", "2013-01-03")
 KPIS = ("departures", "cancelled", "on_time_pct", "mean_departure_delay")
 WHOLE = frozenset({"departures", "cancelled"})
 TEAMS = tuple(pd.read_parquet(SAMPLE / "teams.parquet")["team_code"])[:6]

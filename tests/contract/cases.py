@@ -28,7 +28,7 @@ class Case:
 
     `columns` are those of a row that the sandbox takes, beside day and value. `refused` is a payload that the API turns
     down although nothing of ours would stop it. `wrong` are settings of credentials that the API does not know.
-    `requests` is what sending one upsert costs.
+    `requests` is what sending one upsert costs. `deletes`: a removal takes the entry away; else it stays, out of use.
     """
 
     name: str
@@ -37,6 +37,7 @@ class Case:
     refused: Payload
     wrong: dict[str, str]
     requests: int = 1
+    deletes: bool = True
 
     def upsert(self, value: float = 60.0, *, day: int = 5) -> Upsert:
         """The upsert of a row; days have keys of their own."""
@@ -126,6 +127,7 @@ DNSIMPLE = Case(
     columns={"resource": "domain:101"},
     refused={"resource": "domain:101", "context": "default", "state": "fine"},
     wrong={"TOKEN": "revoked"},
+    deletes=False,
 )
 
-CASES = (STATIVATE, VALUESTREAMER, VALUESTREAMER_KEEP)
+CASES = (STATIVATE, VALUESTREAMER, VALUESTREAMER_KEEP, DNSIMPLE)

@@ -107,4 +107,6 @@ def environment(case: Case, home: Home, changed: Mapping[str, str]) -> dict[str,
 def standing(control: Control, api: str) -> Sequence[str]:
     """The keys that the sandbox holds for an API, sorted."""
     held = control.state(api)
+    if api == "dnsimple":
+        return sorted(f"{one['resource']}/{one['context']}" for one in held["statuses"])
     return sorted(held["statuses"] if api == "stativate" else held["records"])

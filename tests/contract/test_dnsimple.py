@@ -26,7 +26,7 @@ from pipelines.tables.extract import extract
 from pipelines.tables.store import PartitionStore
 from tests.components.delivering_process import PACKAGE, TABLE
 from tests.contract.cases import DNSIMPLE
-from tests.contract.conftest import Connect, Way, environment
+from tests.contract.conftest import Connect, Way, environment, standing
 from tests.destinations.given import sample
 from tests.destinations.given_dnsimple import dnsimple
 
@@ -37,11 +37,6 @@ ENVELOPES = pytest.mark.parametrize("envelope", ["data", "bare"])
 def destination(way: Way) -> Dnsimple:
     assert isinstance(way.destination, Dnsimple)
     return way.destination
-
-
-def keys(control: Control) -> list[str]:
-    """The keys that the sandbox holds, sorted."""
-    return sorted(f"{one['resource']}/{one['context']}" for one in control.state("dnsimple")["statuses"])
 
 
 def many(number: int) -> list[Upsert]:
@@ -116,7 +111,7 @@ async def test_a_missing_resource_is_rejected_with_the_words_of_the_api(connect:
     assert (rejected.outcome, rejected.status) == (Outcome.REJECTED, 404)
     assert "`domain:999` not found" in rejected.reason
     assert accepted.outcome in ACCEPTED
-    assert keys(control) == [good.key]
+    assert standing(control, "dnsimple") == [good.key]
 
 
 async def test_a_validation_is_rejected_by_field(connect: Connect, control: Control) -> None:
@@ -134,7 +129,7 @@ async def test_a_fully_described_status_is_taken_by_the_strictest_reading(connec
     built = spec.build(sample())
     verdicts = await way.deliver(*built.upserts[:20])
     assert {verdict.outcome for verdict in verdicts} == {Outcome.ACCEPTED}
-    assert keys(control) == sorted(upsert.key for upsert in built.upserts[:20])
+    assert standing(control, "dnsimple") == sorted(upsert.key for upsert in built.upserts[:20])
 
 
 async def test_another_account_is_found_before_the_first_write(connect: Connect, control: Control, home: Home) -> None:

@@ -66,16 +66,19 @@ async def test_a_change_replaces_what_stood_there(case: Case, connect: Connect) 
 
 
 async def test_what_was_removed_is_gone(case: Case, connect: Connect, control: Control) -> None:
-    """A removal is accepted, reads back as nothing, and is accepted again; the neighbour stays."""
+    """A removal is accepted, stands no longer (an API without deletion keeps it out of use), and is accepted again."""
     way, upsert, neighbour = connect(case), case.upsert(), case.upsert(day=6)
     await way.deliver(upsert, neighbour)
     for _ in range(2):
         verdict = await way.destination.remove(upsert.key, upsert.payload, way.call)
         assert verdict.outcome is Outcome.ACCEPTED
-    assert standing(control, way.account.api) == [neighbour.key]
+    left = [neighbour.key] if case.deletes else [upsert.key, neighbour.key]
+    assert standing(control, way.account.api) == left
+    assert not await stands(way, upsert)
+    assert await stands(way, neighbour)
     found = await way.destination.read_back(upsert, way.call)
     assert found is not None
-    assert found.payload is None
+    assert (found.payload is None) is case.deletes
 
 
 async def test_a_removed_key_can_be_set_again(case: Case, connect: Connect) -> None:

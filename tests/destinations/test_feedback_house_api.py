@@ -10,8 +10,18 @@ from pipelines.delivery.errors import AccountUnavailable, CredentialsRefused
 from pipelines.delivery.messages import Exchange, Lost, NotSent, Request
 from pipelines.delivery.upsert import Outcome, Upsert
 from pipelines.destinations.feedback_house import FeedbackHouse
-from tests.destinations.feedback_house import POST, QUERY, USERS, House, areas, deliver, destination, tree, upserts
 from tests.destinations.given import answer, upsert
+from tests.destinations.given_feedback_house import (
+    POST,
+    QUERY,
+    USERS,
+    House,
+    areas,
+    deliver,
+    destination,
+    tree,
+    upserts,
+)
 
 FLAT = tree(**dict.fromkeys("ABCDEFGH"))
 MANAGER = {"id": "5d9b2f000000000000000001", "emails": ["Boss@x.de", "other@x.de"]}

@@ -11,8 +11,8 @@ from pydantic import ValidationError
 
 from pipelines.delivery.errors import ConfigurationError
 from pipelines.destinations.feedback_house import FeedbackHouse
-from tests.destinations.feedback_house import areas, sync, tree, upserts
 from tests.destinations.given import account, arrow, placed, reasons
+from tests.destinations.given_feedback_house import areas, sync, tree, upserts
 
 
 def sample() -> pd.DataFrame:

@@ -8,9 +8,8 @@ from hypothesis import strategies as st
 
 from pipelines.delivery.messages import Exchange, Lost
 from pipelines.delivery.upsert import ACCEPTED, Outcome
-from pipelines.destinations.feedback_house import FeedbackHouse
-from tests.destinations.feedback_house import POST, QUERY, House, areas, deliver, destination, sync, tree, upserts
 from tests.destinations.given import answer
+from tests.destinations.given_feedback_house import POST, QUERY, House, areas, deliver, destination, sync, tree, upserts
 
 COMPANY = tree(TOP=None, WEST="TOP", EAST="TOP", W1="WEST", W2="WEST", E1="EAST", E2="EAST")
 PARENTS = {"TOP": None, "WEST": "TOP", "EAST": "TOP", "W1": "WEST", "W2": "WEST", "E1": "EAST", "E2": "EAST"}
@@ -160,11 +159,10 @@ async def test_an_unknown_parent_that_reads_back_lets_its_children_go() -> None:
     """The engine settles a lost answer by reading back: from then on the parent counts as arrived."""
     call, target = House(keys=True), destination()
     parent, child = upserts(tree(A=None, B="A"))
-    call.spoil = lambda keys: (call._take([{"correlationID": "A", "name": "Area A", "active": True}]), Lost("broke"))[1]
+    call.lose = True
     (verdict,) = await target.send([parent], call)
     assert verdict.outcome is Outcome.UNKNOWN
-    call.spoil = lambda _: None
-    call.area("A").update(allowCandidatesApply=False, tags=[])
+    call.lose = False
     assert await target.read_back(parent, call) is not None
     (verdict,) = await target.send([child], call)
     assert verdict.outcome is Outcome.CREATED
@@ -260,8 +258,8 @@ def trees(draw: st.DrawFn) -> dict[str, str | None]:
 async def test_any_tree_arrives_but_for_the_bad_areas_and_what_is_below_them(
     parents: dict[str, str | None], house: dict[str, bool], size: int, bad: set[int], how: str | int
 ) -> None:
-    """Whatever the tree, the API's habits and its way to refuse: each area has one verdict, none goes before its parent,
-    the bad ones end badly, all below them are not sent, and everything else stands where the table says.
+    """Whatever the tree, the API's habits and its way to refuse: each area has one verdict, the bad ones end badly, all
+    below them are not sent, and everything else stands where the table says.
     """
     spoilers = {f"A{n}" for n in bad} & set(parents)
     call = House(**house)
@@ -270,7 +268,7 @@ async def test_any_tree_arrives_but_for_the_bad_areas_and_what_is_below_them(
     nameless = answer(200, {"status": "OK", "errors": [{"message": "some area is bad"}]})
     spoiled = nameless if how == "nameless" else answer(how) if isinstance(how, int) else None
     call.spoil = lambda keys: spoiled if spoilers & set(keys) else None
-    verdicts = await deliver(FeedbackHouse(destination()._account, batch_size=size), upserts(tree(**parents)), call)
+    verdicts = await deliver(destination(batch_size=size), upserts(tree(**parents)), call)
     assert set(verdicts) == set(parents)
     lost = {key for key in parents if spoilers & {*_above(key, parents)}}
     assert {key for key, one in verdicts.items() if one.outcome in ACCEPTED} == set(parents) - lost - spoilers

@@ -29,7 +29,7 @@ def find_scope(connection: Connection, account: str, mode: str, *, address: str,
         return Scope(found.id, account, mode)
     if mode == "live" and any(row.current for row in rows):
         raise AddressChanged(
-            f"account {account}: its base URL is not the one that the ledger's state was delivered to",
+            f"account {account}: its address is not the one that the ledger's state was delivered to",
             do=f"If it is the same tenant at a new address, run `pipelines confirm {account} --same-tenant`; "
             f"if it is another tenant, `pipelines confirm {account} --new-tenant` (starts with an empty state).",
             account=account,

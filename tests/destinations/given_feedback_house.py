@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import pandas as pd
 
-from pipelines.delivery.messages import Exchange, Request
+from pipelines.delivery.messages import Exchange, Lost, Request
 from pipelines.delivery.upsert import Outcome, Upsert, Verdict
 from pipelines.destinations.feedback_house import FeedbackHouse, FeedbackHouseSpec
 from tests.destinations.given import account, answer, arrow
@@ -74,7 +74,8 @@ async def _split(target: FeedbackHouse, batch: Sequence[Upsert], call: House) ->
 class House:
     """A `Call` that keeps areas as the documents describe it; where they disagree or are silent it can be either way.
 
-    `refused` are keys whose items end in `errors`, `spoil` may answer a batch otherwise, by its keys.
+    `refused` are keys whose items end in `errors`, `spoil` may answer a batch otherwise, by its keys, and with `lose` the
+    answers to batches are lost.
     """
 
     def __init__(self, *, data: bool = True, ids: bool = True, keys: bool = False) -> None:
@@ -83,6 +84,7 @@ class House:
         self.users: list[dict[str, Any]] = []
         self.refused: set[str] = set()
         self.spoil: Callable[[list[str]], Exchange | None] = lambda _: None
+        self.lose = False
         self.unread: Exchange | None = None
         self.requests: list[Request] = []
         self._numbers = count(1)
@@ -91,7 +93,8 @@ class House:
         self.requests.append(request)
         if str(request) == POST:
             items = orjson.loads(request.body or b"")["areas"]
-            return self.spoil([item["correlationID"] for item in items]) or self._take(items)
+            done = self.spoil([item["correlationID"] for item in items]) or self._take(items)
+            return Lost("broke") if self.lose else done
         if self.unread is not None:
             return self.unread
         if str(request) == USERS:
