@@ -32,7 +32,7 @@ def run_confirm(account: str, *, same_tenant: bool, folder: Path | None) -> int:
     finally:
         ledger.close()
     state = "its state applies to it" if same_tenant else "it starts with an empty state"
-    Console().print(
+    Console(highlight=False, markup=False, soft_wrap=True).print(
         f"{account}: {address.url} is confirmed; {state}." if changed else f"{account}: nothing had changed."
     )
     return 0

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import dagster as dg
@@ -12,11 +13,12 @@ import pytest
 from pipelines.home import Home
 from pipelines.sandbox import SandboxServer
 from tests.components.deploying import Deployment, deployed
+from tests.live.deployment import write_deployment
 
-HERE = Path(__file__).parent
 SETTINGS = ("PIPELINES_", "STATIVATE_", "VALUESTREAMER_", "DNSIMPLE_", "FEEDBACK_HOUSE_")
 
 Deploy = Callable[..., Deployment]
+Write = Callable[[Mapping[str, str]], Path]
 
 
 @pytest.fixture(scope="session")
@@ -69,3 +71,13 @@ def deploy(home: Home, instance: dg.DagsterInstance, server: SandboxServer, tmp_
         return deployed(tables, syncs, folder=folder, instance=instance, home=home, control=server.control)
 
     return build
+
+
+@pytest.fixture
+def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
+    """Write a project with these `defs.yaml` files and make its package importable; returns the deployment's folder."""
+    # Each test's package has the same name, and none may find that of another.
+    for name in [name for name in sys.modules if name.partition(".")[0] == "livedeployment"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.syspath_prepend(tmp_path)
+    return lambda files: write_deployment(tmp_path, files)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,8 @@ from pipelines.components.stativate import StativateSync
 from pipelines.delivery.errors import ConfigurationError, MissingSetting
 from pipelines.destinations.stativate import StativateSpec
 from pipelines.tables.spec import TableSpec
+from tests.components.conftest import Write
 from tests.components.deploying import READS_YAML
-from tests.live.deployment import write_deployment
 
 pytestmark = READS_YAML
 
@@ -44,19 +43,6 @@ attributes:
   color: {column: actual, steps: [{for: {kpi: [on_time_pct]}, below: 80, color: 1}], otherwise: 5}
 """
 TABLE_FILE, BOARD_FILE = (f"livedeployment/defs/{name}/defs.yaml" for name in ("readings", "board"))
-
-Write = Callable[[Mapping[str, str]], Path]
-
-
-@pytest.fixture
-def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
-    """Write a project with these `defs.yaml` files and make its package importable; returns the deployment's folder."""
-    # Each test's package has the same name, and none may find that of another.
-    loaded = [name for name in sys.modules if name.partition(".")[0] == "livedeployment"]
-    for name in loaded:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.syspath_prepend(tmp_path)
-    return lambda files: write_deployment(tmp_path, files)
 
 
 def said(folder: Path) -> str:

@@ -74,8 +74,8 @@ async def _split(target: FeedbackHouse, batch: Sequence[Upsert], call: House) ->
 class House:
     """A `Call` that keeps areas as the documents describe it; where they disagree or are silent it can be either way.
 
-    `refused` are keys whose items end in `errors`, `spoil` may answer a batch otherwise, by its keys, and with `lose` the
-    answers to batches are lost.
+    `refused` are keys whose items end in `errors`; `spoil` may answer a batch otherwise, by its keys; with `lose` the
+    answers to batches do not arrive.
     """
 
     def __init__(self, *, data: bool = True, ids: bool = True, keys: bool = False) -> None:
