@@ -128,6 +128,16 @@ def test_a_failing_api_is_left_alone(deploy: Deploy, monkeypatch: pytest.MonkeyP
     assert deployment.statuses(FLOOR) == {DAY: "MATERIALIZED"}
 
 
+def test_nothing_is_written_where_ids_cannot_be_checked(extracted: Deployment) -> None:
+    """ValueStreamer's catalogue cannot be read: no dataset goes out unchecked, and the run says why."""
+    spoil(extracted, api="valuestreamer", method="GET", path_contains="/exchange/kpi", params={"code": 500})
+    told = extracted.deliver(FLOOR, DAY)
+    assert not told.success
+    assert told.counts(FLOOR) == {DAY: {"extracted": 4, "not_sent": 4}}
+    assert "the catalogue (/exchange/kpi) cannot be read" in told.failure
+    assert extracted.floor() == {}
+
+
 def test_an_answer_that_is_lost_is_read_back(extracted: Deployment) -> None:
     """A connection that drops after the write: nothing is lost, nothing is sent twice, no person is told twice."""
     spoil(extracted, "drop_after", times=1, api="stativate", method="POST", path_contains=KEY)

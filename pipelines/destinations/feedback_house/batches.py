@@ -52,10 +52,7 @@ class Batches:
             except (AccountStopped, AccountUnavailable) as stop:
                 if not verdicts:
                     raise
-                left = Verdict(Outcome.NOT_SENT, str(stop), stop.facts.get("status"))
-                for item in (one for part in (*requests, *refused) for one in part):
-                    if item.key not in verdicts or _refused_whole(verdicts[item.key]):
-                        verdicts[item.key] = left
+                _leave(verdicts, [*requests, *refused], stop)
                 break
             part = requests.popleft()
             verdicts |= dict(zip((item.key for item in part), reply.verdicts, strict=True))
@@ -80,6 +77,16 @@ class Batches:
 
     def _with_id(self, key: str, verdict: Verdict) -> Verdict:
         return replace(verdict, remote_id=self._standing.learned(key)) if verdict.outcome in ACCEPTED else verdict
+
+
+def _leave(
+    verdicts: dict[str, Verdict], parts: Iterable[Sequence[Item]], stop: AccountStopped | AccountUnavailable
+) -> None:
+    """The account was stopped: what had no verdict of its own yet was not sent."""
+    left = Verdict(Outcome.NOT_SENT, str(stop), stop.facts.get("status"))
+    for item in (one for part in parts for one in part):
+        if item.key not in verdicts or _refused_whole(verdicts[item.key]):
+            verdicts[item.key] = left
 
 
 def _refused_whole(verdict: Verdict) -> bool:
