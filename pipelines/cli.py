@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from pipelines.delivery.errors import PipelinesError
+from pipelines.sandbox.server import SandboxError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -16,7 +17,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Keep boards, statuses and HR planning equal to your KPI and area tables.",
 )
-_errors = Console(stderr=True)
+_errors = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
 
 Port = Annotated[int, typer.Option(help="Port on 127.0.0.1.")]
 
@@ -95,8 +96,8 @@ def main() -> None:
     """Run the command line; an error of ours is a sentence, not a stack trace."""
     try:
         app()
-    except PipelinesError as error:
-        _errors.print(f"[red]{type(error).__name__}[/red]: {error}", highlight=False)
+    except (PipelinesError, SandboxError) as error:
+        _errors.print(f"{type(error).__name__}: {error}", style="red")
         raise SystemExit(2) from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None

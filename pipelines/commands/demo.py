@@ -166,8 +166,15 @@ def _range_tags() -> dict[str, str]:
     return {"dagster/asset_partition_range_start": _RANGE[0], "dagster/asset_partition_range_end": _RANGE[1]}
 
 
+def _say(progress: Progress, words: str) -> None:
+    """Where nothing can be drawn, such as in a log, progress is a line per step."""
+    if not progress.console.is_terminal:
+        progress.console.print(words, highlight=False)
+
+
 @contextmanager
 def _task(progress: Progress, words: str) -> Iterator[None]:
+    _say(progress, words)
     task = progress.add_task(words)
     try:
         yield
@@ -180,6 +187,7 @@ def _counting(progress: Progress, sandbox: SandboxServer, one: Pass) -> Iterator
     """Time a delivery and show, while it works, the requests that have reached the server."""
     before = sandbox.control.counts(one.destination)["requests"]
     task = progress.add_task("")
+    _say(progress, f"pass {one.number}: delivering to {one.destination}")
     over = threading.Event()
 
     def show() -> None:

@@ -101,3 +101,10 @@ def test_an_account_that_is_not_live_is_named(command: Command, folder: Path, ho
 def test_somebody_has_to_decide(command: Command, folder: Path, home: Home) -> None:
     """Neither answer is the default: without one the command refuses."""
     assert command("confirm", "stativate", "--folder", folder).status == 2
+
+
+def test_an_error_is_printed_as_it_is(command: Command, folder: Path, home: Home) -> None:
+    """Brackets in an error are text, not markup."""
+    said = command("confirm", "[/x]", "--same-tenant", "--folder", folder)
+    assert said.status == 2
+    assert "account [/x]" in said.err

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dagster as dg
 import pytest
 
 from tests.components.conftest import Deploy
@@ -238,65 +237,3 @@ def test_a_sync_in_mode_dry_needs_no_account(deploy: Deploy) -> None:
     assert told.success
     assert told.observed(FLOOR)[DAYS[0]]["not_sent"] == 4
     assert deployment.statuses(FLOOR) == {}
-
-
-def test_broken_rows_are_quarantined_with_every_reason(deploy: Deploy) -> None:
-    """A row that breaks the contract stands in the quarantine with its reasons; the check is yellow, the day green."""
-    deployment = deploy()
-    deployment.export(
-        DAYS[0], [*ROWS, ("", "departures", "many"), ("JFK-DL", "departures", 7), ("JFK-DL", "departures", 8)]
-    )
-    told = deployment.extract(DAYS[0])
-    assert told.success
-    (check,) = told.checks(VALID).values()
-    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
-    facts = told.facts(VALID)[DAYS[0]]
-    assert (facts["extracted"], facts["quarantined"]) == (7, 3)
-    assert "| 2 | date, team, kpi | key:duplicate |" in facts["rules"]
-    held = deployment.store.read(QUARANTINE, [DAYS[0]])
-    (both,) = held.loc[held["value"] == "many", "reasons"]
-    assert "team" in both
-    assert "actual: is not a number ('many')" in both
-
-    delivered = deployment.deliver(FLOOR, DAYS[0])
-    assert delivered.success
-    assert delivered.counts(FLOOR) == {DAYS[0]: {"extracted": 7, "quarantined": 3, "accepted": 4}}
-    (verdict,) = delivered.checks(FLOOR).values()
-    assert (verdict.passed, verdict.severity) == (False, dg.AssetCheckSeverity.WARN)
-    assert deployment.statuses(FLOOR) == {DAYS[0]: "MATERIALIZED"}
-
-
-def test_an_id_that_is_not_known_is_reported_once_per_id(deploy: Deploy) -> None:
-    """Rows of a team without an id, and of one that ValueStreamer does not know, are invalid: one reason per id."""
-    deployment = deploy()
-    foreign = [("XXX-1", kpi, 5) for kpi in ("departures", "cancelled", "on_time_pct")]
-    deployment.export(DAYS[0], [*ROWS, ("EWR-AA", "cancelled", 0), *foreign])
-    deployment.control.put_valuestreamer_meta(**without_team(deployment, "JFK-B6"), replace=True)
-    deployment.extract(DAYS[0])
-    told = deployment.deliver(FLOOR, DAYS[0])
-    assert told.success
-    assert told.counts(FLOOR) == {DAYS[0]: {"extracted": 8, "invalid": 5, "accepted": 3}}
-    lines = [line for line in told.facts(FLOOR)[DAYS[0]]["reasons"].splitlines() if "| invalid |" in line]
-    assert len(lines) == 2
-    assert lines[0].startswith("| 3 | invalid | valuestreamer_team_id is empty for team 'XXX-1'")
-    assert lines[1].startswith("| 2 | invalid | ValueStreamer knows no team ")
-
-
-def without_team(deployment: Deployment, code: str) -> dict[str, list[object]]:
-    """ValueStreamer's catalogue without a team."""
-    held = deployment.control.state("valuestreamer")
-    return {
-        "kpis": list(held["kpis"].values()),
-        "teams": [team for team in held["teams"].values() if team["short_name"] != code],
-    }
-
-
-def test_rows_that_a_sync_leaves_out_are_counted(deploy: Deploy) -> None:
-    """`where` and `on_null: skip` leave rows out as not selected, which is no fault: the check stays green."""
-    deployment = deploy(syncs=[board(where="kpi = 'departures'", on_null="skip")])
-    deployment.export(DAYS[0], [*ROWS, ("JFK-DL", "departures", "")])
-    deployment.extract(DAYS[0])
-    told = deployment.deliver(BOARD, DAYS[0])
-    assert told.counts(BOARD) == {DAYS[0]: {"extracted": 5, "not_selected": 3, "accepted": 2}}
-    assert told.checks(BOARD)[DAYS[0]].passed
-    assert told.materialized(BOARD)[DAYS[0]]["dagster/partition_row_count"] == 2

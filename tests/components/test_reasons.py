@@ -1,0 +1,61 @@
+"""Sentences and tables for the people who read a failed run or a yellow check."""
+
+from __future__ import annotations
+
+from pipelines.components.failures import failed, failed_partitions
+from pipelines.components.reasons import reasons_table, rules_table
+from pipelines.delivery.errors import ConfigurationError
+from pipelines.delivery.report import Reason
+from pipelines.delivery.upsert import Outcome
+from pipelines.tables.failures import Broken
+
+
+def test_a_failure_names_its_partitions_in_order() -> None:
+    """What failed, each partition with its reason, and what to do; nobody but a person starts it again."""
+    failure = failed_partitions("table t", {"2013-01-02": "no file", "2013-01-01": "torn"}, "Mend it.")
+    assert failure.description == "table t: 2 partition(s) failed.\n2013-01-01: torn\n2013-01-02: no file\nMend it."
+    assert failure.metadata["failed_partitions"].value == {"2013-01-01": "torn", "2013-01-02": "no file"}
+    assert failure.allow_retries is False
+
+
+def test_a_failure_of_many_partitions_stays_readable() -> None:
+    """Ten are named and the others counted; the metadata has all of them."""
+    failure = failed_partitions("table t", {f"2013-01-{day:02}": "torn" for day in range(1, 32)}, "Mend it.")
+    lines = (failure.description or "").splitlines()
+    assert len(lines) == 13
+    assert lines[-2:] == ["… and 21 more", "Mend it."]
+    assert failure.metadata["failed_partitions"].value == {f"2013-01-{day:02}": "torn" for day in range(1, 32)}
+
+
+def test_a_run_that_failed_as_a_whole_is_not_retried() -> None:
+    """The error's own sentence, and no retry of the step: it would repeat the whole range."""
+    failure = failed(ConfigurationError("it is wrong", do="Mend it."))
+    assert failure.description == "it is wrong. Mend it."
+    assert failure.allow_retries is False
+
+
+def test_the_most_frequent_reasons_come_first() -> None:
+    """A table with rows, outcome, reason and examples, in which no text can break a cell."""
+    reasons = {
+        (Outcome.REJECTED, "once"): Reason(1, ["a"]),
+        (Outcome.INVALID, "a | b\nc"): Reason(5, ["x", "y"]),
+    }
+    assert reasons_table(reasons).splitlines()[2:] == [
+        "| 5 | invalid | a \\| b c | x, y |",
+        "| 1 | rejected | once | a |",
+    ]
+
+
+def test_a_table_of_many_reasons_stays_readable() -> None:
+    """Ten reasons are shown and the others counted, of a sync as of a contract."""
+    reasons = {(Outcome.REJECTED, f"reason {number}"): Reason(1) for number in range(12)}
+    assert reasons_table(reasons).splitlines()[-1] == "| | | and 2 more reasons | |"
+    rules = [Broken(f"column {number}", "min", number, ("1",)) for number in range(12)]
+    lines = rules_table(rules).splitlines()
+    assert lines[2] == "| 11 | column 11 | min | 1 |"
+    assert lines[-1] == "| | | and 2 more rules | |"
+
+
+def test_where_all_is_well_the_table_says_so() -> None:
+    """An empty table would look like a fault of the page."""
+    assert reasons_table({}) == rules_table([]) == "none"
