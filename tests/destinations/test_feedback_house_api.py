@@ -191,7 +191,9 @@ async def test_managers_go_by_id_and_are_looked_up_once() -> None:
     """E-mails of any case are found on whichever page; two areas cost one look-up."""
     call = House()
     call.users = [{"id": f"{n:024x}", "emails": [f"u{n}@x.de"]} for n in range(5)] + [MANAGER]
-    frame = areas({"area_code": "A", "m": "BOSS@x.de,u4@x.de"}, {"area_code": "B", "m": None})
+    frame = areas(
+        {"area_code": "A", "m": "BOSS@x.de,u4@x.de"}, {"area_code": "B", "m": None}, {"area_code": "C", "m": "u0@x.de"}
+    )
     await deliver(destination(), upserts(frame, managers="m"), call)
     assert call.sent("A")["managers"] == [MANAGER["id"], f"{4:024x}"]
     assert call.sent("B")["managers"] == []
@@ -201,9 +203,10 @@ async def test_managers_go_by_id_and_are_looked_up_once() -> None:
 @pytest.mark.parametrize(
     ("users", "said"),
     [
-        ([], "areas managed by boss@x.de are sent without managers: that is the e-mail of not one user"),
-        ([MANAGER, {**MANAGER, "id": "2"}], "that is the e-mail of not one user"),
-        ([{"id": "1", "emails": None}, {"emails": ["boss@x.de"]}], "that is the e-mail of not one user"),
+        ([], "areas managed by boss@x.de are sent without managers: no user has that e-mail, or several have"),
+        ([MANAGER, {**MANAGER, "id": "2"}], "no user has that e-mail, or several have"),
+        ([{"id": "1", "emails": None}, {"emails": ["boss@x.de"]}], "no user has that e-mail, or several have"),
+        ([{"id": "1", "emails": ["boss@x.de"]}], "areas managed by other@x.de are sent without managers"),
         (None, "areas are sent without managers: the users cannot be read: 503 Service Unavailable"),
     ],
 )
@@ -263,6 +266,17 @@ async def test_a_read_back_tells_what_differs(change: dict[str, Any]) -> None:
     found = await target.read_back(some[1], call)
     assert found is not None
     assert found.payload != target.normalise(some[1].payload)
+
+
+async def test_an_area_of_the_top_that_stands_below_a_stranger_differs() -> None:
+    """A parent whose key nobody knows is a parent all the same."""
+    call, (one,) = House(keys=True), upserts(tree(A=None))
+    await deliver(destination(), [one], call)
+    call.area("A")["parent"] = call.put(None)
+    target = destination()
+    found = await target.read_back(one, call)
+    assert found is not None
+    assert found.payload != target.normalise(one.payload)
 
 
 async def test_a_read_back_looks_anew_after_a_write_and_only_then() -> None:

@@ -79,6 +79,22 @@ async def test_a_name_that_several_have_is_no_proof() -> None:
     assert call.parents() == {"A": None, None: None}
 
 
+async def test_a_parent_that_cannot_be_found_costs_few_queries() -> None:
+    """However many areas and batches miss it: pages are read anew only for what was written further up."""
+    call = House()
+    for _ in range(2):
+        call.put(None, name="Area A")
+    lost = {f"B{n}": "A" for n in range(20)}
+    good = {f"C{n}": "T" for n in range(20)}
+    lost_some, good_some = upserts(tree(A=None, **lost), *lost), upserts(tree(T=None, **good))
+    pairs = [one for pair in zip(lost_some, good_some[1:], strict=True) for one in pair]
+    verdicts = await deliver(destination(batch_size=2), [good_some[0], *pairs], call)
+    assert {verdicts[key].outcome for key in lost} == {Outcome.NOT_SENT}
+    assert {verdicts[key].outcome for key in good} == {Outcome.CREATED}
+    queries = [request.query["skip"] for request in call.requests if str(request) == QUERY].count("0")
+    assert queries == 2
+
+
 async def test_an_id_that_belongs_to_another_key_is_not_taken_by_name() -> None:
     """What an answer said of an id outweighs a name."""
     call = House()
@@ -192,6 +208,20 @@ async def test_children_of_a_renamed_parent_are_found_below_its_new_name() -> No
     verdicts = await deliver(destination(), upserts(frame, "TOP", "W1"), call)
     assert outcome(verdicts) == {"TOP": Outcome.UPDATED, "W1": Outcome.UPDATED}
     assert call.parents() == {**PARENTS, "W1": "EAST"}
+
+
+async def test_parents_that_exchange_their_names_are_not_mixed_up() -> None:
+    """With ids told nowhere, the pages of before the exchange would lead each child to the wrong parent."""
+    call = House(ids=False)
+    before = areas({"area_code": "P", "area_name": "One"}, {"area_code": "Q", "area_name": "Two"})
+    await deliver(destination(), upserts(before), call)
+    after = areas(
+        {"area_code": "P", "area_name": "Two"},
+        {"area_code": "Q", "area_name": "One"},
+        {"area_code": "C", "parent_code": "P"},
+    )
+    await deliver(destination(), upserts(after), call)
+    assert call.parents()["C"] == "P"
 
 
 @pytest.mark.parametrize("keys", [True, False])

@@ -58,12 +58,27 @@ def test_an_error_inside_ok_belongs_to_its_area() -> None:
     ]
 
 
-def test_an_echo_without_a_key_is_matched_as_a_whole() -> None:
-    """Where the server drops what it does not know, the object itself may still be one of those sent."""
-    bare = {"name": "Area B", "active": True}
-    reply = read(ok([{"object": bare, "message": "no"}]), A, {"correlationID": "B", **bare})
-    assert outcomes(reply) == [Outcome.UNKNOWN, Outcome.UNKNOWN]
-    assert outcomes(read(ok([{"data": B, "message": "no"}]))) == [Outcome.ACCEPTED, Outcome.REJECTED]
+@pytest.mark.parametrize(
+    ("echo", "place"),
+    [
+        ({"name": "Area B", "active": True}, 1),
+        ({"name": "Area B", "active": True, "seen": "2026"}, 1),
+        ({"name": "Area A", "parent": "1", "tags": []}, 2),
+        ({"name": "Area A", "parent": None, "managers": []}, 0),
+        ({"name": "Area A"}, None),
+        ({"name": "Area B", "active": False}, None),
+        ({"active": True}, None),
+        ({**B, "correlationID": "X"}, None),
+    ],
+)
+def test_an_echo_without_a_key_is_matched_as_a_whole(echo: Any, place: int | None) -> None:
+    """Where the server drops the key, the rest of the object may still be that of one area only."""
+    for field in ("object", "data"):
+        reply = read(ok([{field: echo, "message": "no"}]), A, B, C)
+        expected = [Outcome.UNKNOWN if place is None else Outcome.ACCEPTED] * 3
+        if place is not None:
+            expected[place] = Outcome.REJECTED
+        assert outcomes(reply) == expected
 
 
 @pytest.mark.parametrize(

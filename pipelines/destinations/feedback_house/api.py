@@ -71,12 +71,10 @@ class FeedbackHouse:
 
         What cannot be read is noted, and the areas that need it are not sent.
         """
+        del upserts
         directory = await self._standing.directory(call)
         if isinstance(directory, Unread):
             self._items.note(f"the areas cannot be read: {directory.reason}")
-        emails = {email for upsert in upserts for email in upsert.payload.get("managers", ())}
-        if emails:
-            await self._items.managers(sorted(emails), call)
         return {}
 
     async def send(self, batch: Sequence[Upsert], call: Call) -> Sequence[Verdict]:
@@ -102,7 +100,6 @@ class FeedbackHouse:
         if payload == self.normalise(upsert.payload):
             # The engine counts it as accepted from here on, and its children may go.
             self._verdicts[upsert.key] = Verdict(Outcome.ACCEPTED, remote_id=area)
-            self._standing.learn({upsert.key: area})
         return Found(payload, area)
 
     async def _as_payload(self, entry: Entry, upsert: Upsert, directory: Directory, call: Call) -> Payload:

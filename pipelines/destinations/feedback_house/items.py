@@ -61,7 +61,7 @@ class Items:
         elif "parent" in payload and not await self._stands_below(upsert, call):
             del area["parent"]
         if area.get("managers"):
-            managers = await self.managers(area.pop("managers"), call)
+            managers = await self._managers(area.pop("managers"), call)
             if managers is not None:
                 area["managers"] = managers
         return Item.of(upsert.key, payload.get("depth", 0), area)
@@ -91,19 +91,21 @@ class Items:
             return False
         return directory.by_id.get(found, {}).get("parent") is not None
 
-    async def managers(self, emails: Sequence[str], call: Call) -> list[str] | None:
-        """The ids of the users with these e-mails; None, with a note, where one of them is not known.
-
-        Raises:
-            AccountStopped, AccountUnavailable: as the call does.
-        """
+    async def _managers(self, emails: Sequence[str], call: Call) -> list[str] | None:
+        """The ids of the users with these e-mails; None, with a note, where one of them is not known."""
         found = await self._standing.users(emails, call)
         if isinstance(found, Unread):
-            self.note(f"areas are sent without managers: the users cannot be read: {found.reason}")
+            self.note(
+                f"areas are sent without managers: the users cannot be read: {found.reason}. "
+                "Once they can, send the areas again (resend: all)."
+            )
             return None
         for email in emails:
             if email not in found:
-                self.note(f"areas managed by {email} are sent without managers: that is the e-mail of not one user")
+                self.note(
+                    f"areas managed by {email} are sent without managers: no user has that e-mail, or several have. "
+                    "Once one has it, send them again (resend: all)."
+                )
         return [found[email] for email in emails] if len(found) == len(emails) else None
 
     def note(self, what: str) -> None:

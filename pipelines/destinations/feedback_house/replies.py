@@ -17,7 +17,7 @@ from pipelines.delivery.messages import Answer, Exchange
 from pipelines.delivery.upsert import Outcome, Verdict
 from pipelines.destinations.accounts import Account
 from pipelines.destinations.answers import judge, named, shortened
-from pipelines.destinations.feedback_house.fields import KEY
+from pipelines.destinations.feedback_house.fields import FIELDS, KEY
 from pipelines.destinations.feedback_house.pages import id_of, key_of
 
 Item = Mapping[str, Any]
@@ -42,8 +42,8 @@ def read_reply(exchange: Exchange, items: Sequence[Item], account: Account) -> R
     """What became of each item.
 
     A 2xx is judged by what it says of errors, never by its `status`: an error belongs to the item with the key in its
-    object, else to the one that equals its object. Where one belongs to nobody, all others are unknown, except for an
-    item that travelled alone. A body that says nothing of errors leaves everything unknown.
+    object, else to the only one that its object can repeat. Where one belongs to nobody, all others are unknown, except
+    for an item that travelled alone. A body that says nothing of errors leaves everything unknown.
     """
     if not isinstance(exchange, Answer) or not exchange.ok:
         failing = isinstance(exchange, Answer) and exchange.status >= 500
@@ -95,10 +95,17 @@ def _place(error: Any, items: Sequence[Item]) -> int | None:
     thing = error.get("object", error.get("data")) if isinstance(error, dict) else None
     if not isinstance(thing, dict):
         return None
-    key = key_of(thing)
-    places = [at for at, item in enumerate(items) if item[KEY] == key] if key else []
-    places = places or [at for at, item in enumerate(items) if item == thing]
+    places = [at for at, item in enumerate(items) if _is_echo(thing, item)]
     return places[0] if len(places) == 1 else None
+
+
+def _is_echo(thing: Mapping[str, Any], item: Item) -> bool:
+    """Whether an object repeats an item: its key, or without one no other value for any field."""
+    key = key_of(thing)
+    if key is not None:
+        return key == item[KEY]
+    told = [field for field in FIELDS.values() if field in thing]
+    return all((thing[field] or None) == (item.get(field) or None) for field in told)
 
 
 def _words(error: Any, account: Account) -> str:

@@ -76,12 +76,12 @@ class Standing:
         """
         if key in self._ids:
             return self._ids[key]
-        found = self.id_in(await self.directory(call), key, names)
-        if isinstance(found, str):
-            return found
-        # Areas further up were written since the pages were read: now they have their ids and their new names.
-        above = [at for level, at in self._wrote_at_depth.items() if level < depth]
-        return self.id_in(await self.directory(call, changed=above), key, names)
+        directory = await self.directory(call)
+        if isinstance(directory, Unread) or key not in directory.ids:
+            # Areas further up may be new, or have changed their names, since the pages were read.
+            above = [at for level, at in self._wrote_at_depth.items() if level < depth]
+            directory = await self.directory(call, changed=above)
+        return self.id_in(directory, key, names)
 
     def id_in(self, directory: Directory | Unread, key: str, names: Sequence[str]) -> str | Missing:
         """The id of an area: as learned, by its key, else by its name and the names above it, if only one has them."""
@@ -105,8 +105,7 @@ class Standing:
 
     def is_absent(self, key: str, directory: Directory | Unread) -> bool:
         """Whether it is known that no area has the key."""
-        shown = isinstance(directory, Directory) and directory.shows_keys and key not in directory.ids
-        return shown and key not in self._ids
+        return isinstance(directory, Directory) and directory.shows_keys and key not in directory.ids
 
     def learned(self, key: str) -> str | None:
         """The id that an answer of this run gave for the key."""
