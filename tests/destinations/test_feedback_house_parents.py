@@ -195,9 +195,10 @@ async def test_an_error_among_parents_costs_one_query_and_not_their_children() -
     assert call.lines.count(POST) == 3
 
 
-async def test_children_of_a_renamed_parent_are_found_below_its_new_name() -> None:
-    """Renaming upwards and moving downwards in one run: names are looked up after the rename has arrived."""
-    call = House(ids=False)
+@pytest.mark.parametrize(("keys", "queries"), [(True, 1), (False, 2)])
+async def test_children_of_a_renamed_parent_are_found_below_its_new_name(*, keys: bool, queries: int) -> None:
+    """Renaming above and moving below in one run: names are looked up after the rename has arrived, keys before."""
+    call = House(ids=False, keys=keys)
     await deliver(destination(), upserts(COMPANY), call)
     frame = areas(
         {"area_code": "TOP", "area_name": "Head"},
@@ -205,9 +206,11 @@ async def test_children_of_a_renamed_parent_are_found_below_its_new_name() -> No
         {"area_code": "EAST", "parent_code": "TOP"},
         {"area_code": "W1", "parent_code": "EAST"},
     )
+    call.requests.clear()
     verdicts = await deliver(destination(), upserts(frame, "TOP", "W1"), call)
     assert outcome(verdicts) == {"TOP": Outcome.UPDATED, "W1": Outcome.UPDATED}
     assert call.parents() == {**PARENTS, "W1": "EAST"}
+    assert [request.query["skip"] for request in call.requests if str(request) == QUERY].count("0") == queries
 
 
 async def test_parents_that_exchange_their_names_are_not_mixed_up() -> None:
