@@ -15,7 +15,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from pipelines.delivery.errors import LedgerError
-from pipelines.delivery.ledger import schema
+from pipelines.delivery.ledger.versions import prepare
 
 _BUSY_TIMEOUT_MS = 60_000
 
@@ -42,7 +42,7 @@ class Database:
         self.engine = _engine(parsed)
         try:
             with self.engine.begin() as connection:
-                self.id = schema.prepare(connection, uuid.uuid4().hex)
+                self.id = prepare(connection, uuid.uuid4().hex)
         except LedgerError:
             self.engine.dispose()
             raise
@@ -82,19 +82,26 @@ class Database:
         connection: Connection,
         table: Table,
         rows: Sequence[Mapping[str, Any]],
+        *,
         keep: Sequence[str] = (),
         add: Sequence[str] = (),
+        fill: Sequence[str] = (),
     ) -> None:
-        """Insert or replace by primary key; `keep` columns stay as they are, `add` columns are added to."""
+        """Insert or replace by primary key.
+
+        `keep` columns stay as they are, `add` columns are added to, `fill` columns are not emptied.
+        """
         if not rows:
             return
         insert = (sqlite if self.dialect == "sqlite" else postgresql).insert(table)
         primary = [column.name for column in table.primary_key]
-        changes = {
-            column.name: (column + insert.excluded[column.name] if column.name in add else insert.excluded[column.name])
+        changes: dict[str, ColumnElement[Any]] = {
+            column.name: insert.excluded[column.name]
             for column in table.columns
             if column.name not in primary and column.name not in keep
         }
+        changes |= {name: table.c[name] + insert.excluded[name] for name in add}
+        changes |= {name: func.coalesce(insert.excluded[name], table.c[name]) for name in fill}
         connection.execute(insert.on_conflict_do_update(index_elements=primary, set_=changes), list(rows))
 
 
