@@ -16,7 +16,8 @@ from hashlib import blake2b
 import orjson
 import pandas as pd
 
-from pipelines.delivery.caller import AccountRules, Caller
+from pipelines.delivery.caller import AccountRules, Caller, Patience
+from pipelines.delivery.deadline import Deadline
 from pipelines.delivery.deliver import Delivery
 from pipelines.delivery.http import HttpPort
 from pipelines.delivery.ledger import Ledger, Priority, Run, Turn
@@ -87,6 +88,7 @@ class SyncRunner:
     home: Home
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     progress: Progress | None = None
+    patience: Patience = field(default_factory=Patience)
 
     def run(self, order: Order) -> SyncResult:
         """Deliver the partitions.
@@ -98,6 +100,8 @@ class SyncRunner:
             TableError: a stored partition cannot be read.
         """
         started = time.monotonic()
+        minutes = self.sync.max_minutes
+        deadline = None if minutes is None else Deadline(time.time() + minutes * 60, minutes)
         store = PartitionStore(self.home.store_url)
         account = read_account(
             self.sync.account, self.sync.settings, self.sync.mode, home=self.home, environ=self.environ
@@ -114,11 +118,13 @@ class SyncRunner:
         built = self.sync.build(store.read(valid_of(self.sync.table), present))
         self._store_upserts(store, present, built)
         newest = {} if self.sync.dated else self._newer_in_store(store, present, stored, built.upserts)
-        report = asyncio.run(self._deliver(account, order, built, newest))
+        report = asyncio.run(self._deliver(account, order, built, newest, deadline))
         results = {partition: self._account(store, partition, report) for partition in present}
         return SyncResult(results, report, missing, time.monotonic() - started)
 
-    async def _deliver(self, account: Account, order: Order, built: Built, newest: Mapping[str, str]) -> Report:
+    async def _deliver(
+        self, account: Account, order: Order, built: Built, newest: Mapping[str, str], deadline: Deadline | None
+    ) -> Report:
         ledger = Ledger(self.home.ledger_url)
         report = Report()
         destination = self.sync.connect(account)
@@ -132,18 +138,26 @@ class SyncRunner:
             if sandbox
             else "",
             give_up_when_refused=sandbox,
+            secrets=account.secrets,
         )
         try:
             async with self._port(account) as port:
+                caller = Caller(rules, port, pace, report.traffic, self.patience, deadline=deadline)
                 delivery = Delivery(
                     run=Run(order.run_id, self.sync.name, config_hash(self.sync)),
                     ledger=ledger,
                     scope=ledger.scope(
                         account.name, account.mode, account.address_hash, account.sandbox_id or "", time.time()
                     ),
-                    turn=Turn(ledger, f"{account.mode}.{self.sync.quota or account.name}", order.priority, pace),
+                    turn=Turn(
+                        ledger,
+                        f"{account.mode}.{self.sync.quota or account.name}",
+                        order.priority,
+                        caller,
+                        deadline=deadline,
+                    ),
                     destination=destination,
-                    caller=Caller(rules, port, pace, report.traffic),
+                    caller=caller,
                     limits=account.limits,
                     resend_all=order.resend_all,
                     dry=order.dry or account.mode == "dry",

@@ -17,6 +17,7 @@ from sqlalchemy import Connection
 
 from pipelines.delivery.caller import STOPS, Caller
 from pipelines.delivery.destination import Destination, Limits, Ordered, Remarking
+from pipelines.delivery.errors import AccountUnavailable
 from pipelines.delivery.fingerprint import fingerprint
 from pipelines.delivery.ledger import Attempt, Ledger, Record, Run, Scope, State, Turn
 from pipelines.delivery.plan import Plan, make_plan
@@ -123,13 +124,17 @@ class Delivery:
     async def _in_turns(self, work: deque[Upsert]) -> None:
         first = True
         while work or first:
-            async with self.turn.hold():
-                # Whoever had the turn since may have died in it.
-                work = await self._settle_leftovers(work)
-                if first:
-                    work = await self._vet(work)
-                    first = False
-                await self._slice(work)
+            try:
+                async with self.turn.hold():
+                    # Whoever had the turn since may have died in it.
+                    work = await self._settle_leftovers(work)
+                    if first:
+                        work = await self._vet(work)
+                        first = False
+                    await self._slice(work)
+            except AccountUnavailable as late:
+                # The turn did not come in time.
+                self.caller.stop(late)
             if self.caller.stopped is not None:
                 self._leave(work, str(self.caller.stopped))
                 self.report.stopped = str(self.caller.stopped)
