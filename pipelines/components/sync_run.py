@@ -13,12 +13,14 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
+from typing import NamedTuple
 
 import orjson
 import pandas as pd
 
 from pipelines.components.vanishing import vanishing_of
-from pipelines.delivery.caller import AccountRules, Caller
+from pipelines.delivery.caller import AccountRules, Caller, Patience
+from pipelines.delivery.deadline import Deadline
 from pipelines.delivery.deliver import Delivery
 from pipelines.delivery.gates import Gates
 from pipelines.delivery.http import HttpPort
@@ -105,6 +107,12 @@ class SyncResult:
     seconds: float = 0.0
 
 
+class _Wanted(NamedTuple):
+    built: Built
+    newest: Mapping[str, str]
+    vanishing: Vanishing | None
+
+
 @dataclass(frozen=True, slots=True)
 class SyncRunner:
     """Runs one sync over stored partitions of its table.
@@ -118,6 +126,7 @@ class SyncRunner:
     folder: Path = field(default_factory=Path)
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     progress: Progress | None = None
+    patience: Patience = field(default_factory=Patience)
 
     def run(self, order: Order) -> SyncResult:
         """Deliver the partitions.
@@ -129,6 +138,8 @@ class SyncRunner:
             TableError: a stored partition cannot be read.
         """
         started = time.monotonic()
+        minutes = self.sync.max_minutes
+        deadline = None if minutes is None else Deadline(time.time() + minutes * 60, minutes)
         store = PartitionStore(self.home.store_url)
         account = read_account(
             self.sync.account, self.sync.settings, self.sync.mode, home=self.home, environ=self.environ
@@ -148,7 +159,7 @@ class SyncRunner:
         vanishing = vanishing_of(
             self.sync, self.table, built, present, store=store, folder=self.folder, environ=self.environ
         )
-        report = asyncio.run(self._deliver(account, order, built, newest, vanishing))
+        report = asyncio.run(self._deliver(account, order, _Wanted(built, newest, vanishing), deadline))
         report.notes.extend(vanishing.notes if vanishing else ())
         results = {partition: self._account(store, partition, report, last=present[-1]) for partition in present}
         return SyncResult(results, report, missing, time.monotonic() - started)
@@ -157,9 +168,8 @@ class SyncRunner:
         self,
         account: Account,
         order: Order,
-        built: Built,
-        newest: Mapping[str, str],
-        vanishing: Vanishing | None,
+        wanted: _Wanted,
+        deadline: Deadline | None,
     ) -> Report:
         ledger = Ledger(self.home.ledger_url)
         report = Report()
@@ -174,9 +184,11 @@ class SyncRunner:
             if sandbox
             else "",
             give_up_when_refused=sandbox,
+            secrets=account.secrets,
         )
         try:
             async with self._port(account) as port:
+                caller = Caller(rules, port, pace, report.traffic, self.patience, deadline=deadline)
                 run = Run(order.run_id, self.sync.name, config_hash(self.sync))
                 scope = ledger.scope(
                     account.name, account.mode, account.address_hash, account.sandbox_id or "", time.time()
@@ -185,9 +197,15 @@ class SyncRunner:
                     run=run,
                     ledger=ledger,
                     scope=scope,
-                    turn=Turn(ledger, f"{account.mode}.{self.sync.quota or account.name}", order.priority, pace),
+                    turn=Turn(
+                        ledger,
+                        f"{account.mode}.{self.sync.quota or account.name}",
+                        order.priority,
+                        caller,
+                        deadline=deadline,
+                    ),
                     destination=destination,
-                    caller=Caller(rules, port, pace, report.traffic),
+                    caller=caller,
                     limits=account.limits,
                     gates=Gates(
                         ledger,
@@ -202,7 +220,7 @@ class SyncRunner:
                     report=report,
                     progress=self.progress,
                 )
-                return await delivery.deliver(built, newest, vanishing)
+                return await delivery.deliver(*wanted)
         finally:
             ledger.close()
 
