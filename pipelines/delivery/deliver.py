@@ -80,7 +80,7 @@ class Delivery:
             await self._in_turns(deque(work))
         if isinstance(self.destination, Remarking):
             self.report.notes.extend(self.destination.notes)
-        self._close_settled(plan)
+        self._close_settled(plan, but=open_keys)
         return self.report
 
     # -- planning
@@ -176,17 +176,21 @@ class Delivery:
             return unsettled
         gate = asyncio.Semaphore(self.limits.in_flight)
 
-        async def look(attempt: Attempt) -> Record | None:
+        async def look(attempt: Attempt) -> tuple[Record, str] | None:
             async with gate:
                 return await self._look(attempt, unsettled)
 
-        records = [record for record in await asyncio.gather(*map(look, attempts)) if record is not None]
+        looked = [found for found in await asyncio.gather(*map(look, attempts)) if found is not None]
         with self.turn.transaction(reserve=_PREPARATION_REQUESTS) as connection:
-            old = self._states(connection, [record.upsert for record in records], payloads=True)
+            old = self._states(connection, [record.upsert for record, _ in looked], payloads=True)
             records = [
-                Record(r.upsert, r.verdict, old[r.upsert.key].payload if r.upsert.key in old else None) for r in records
+                Record(r.upsert, r.verdict, old[r.upsert.key].payload if r.upsert.key in old else None)
+                for r, _ in looked
             ]
             self.ledger.record(connection, self.scope, self.run, records, self.clock())
+            missed = {r.upsert.key: stands for r, stands in looked if r.verdict.outcome is not Outcome.ACCEPTED}
+            doubtful = [key for key, state in old.items() if missed.get(key, state.fingerprint) != state.fingerprint]
+            self.ledger.doubt(connection, self.scope, doubtful)
         arrived = sum(record.verdict.outcome is Outcome.ACCEPTED for record in records)
         self.report.notes.append(
             f"{len(attempts)} upserts of an earlier run had no answer: {arrived} had arrived, "
@@ -194,7 +198,8 @@ class Delivery:
         )
         return unsettled
 
-    async def _look(self, attempt: Attempt, unsettled: dict[str, str]) -> Record | None:
+    async def _look(self, attempt: Attempt, unsettled: dict[str, str]) -> tuple[Record, str] | None:
+        """What became of an attempt, and the fingerprint of what stands there; empty: nothing, or nobody can tell."""
         upsert = attempt.upsert
         try:
             found = await self.destination.read_back(upsert, self.caller)
@@ -203,12 +208,17 @@ class Delivery:
             return None
         if found is None:
             if self.destination.resend_is_safe:
-                return Record(upsert, Verdict(Outcome.NOT_SENT, f"attempted by run {attempt.run} without an answer"))
+                return Record(
+                    upsert, Verdict(Outcome.NOT_SENT, f"attempted by run {attempt.run} without an answer")
+                ), ""
             unsettled[upsert.key] = f"attempted by run {attempt.run} without an answer, and cannot be read back"
             return None
-        if found.payload is not None and fingerprint(self.destination.normalise(found.payload)) == upsert.fingerprint:
-            return Record(upsert, Verdict(Outcome.ACCEPTED, "settled by a read-back", remote_id=found.remote_id))
-        return Record(upsert, Verdict(Outcome.NOT_SENT, f"attempted by run {attempt.run}; it did not arrive"))
+        stands = "" if found.payload is None else fingerprint(self.destination.normalise(found.payload))
+        if stands == upsert.fingerprint:
+            return Record(
+                upsert, Verdict(Outcome.ACCEPTED, "settled by a read-back", remote_id=found.remote_id)
+            ), stands
+        return Record(upsert, Verdict(Outcome.NOT_SENT, f"attempted by run {attempt.run}; it did not arrive")), stands
 
     async def _slice(self, work: deque[Upsert]) -> None:
         """Send until there is no more work, the account is stopped, or somebody with a better claim waits."""
@@ -239,6 +249,7 @@ class Delivery:
             states = self._states(connection, group, payloads=True)
             plan = self._plan(group, states)
             self.ledger.advance(connection, self.scope, plan.unchanged)
+            self.ledger.close_outcomes(connection, self.scope, [u.key for u in (*plan.unchanged, *plan.superseded)])
             to_send = plan.to_send
             self.ledger.begin(connection, self.scope, self.run, to_send, self.clock())
         self.report.drop(plan.invalid)
@@ -272,9 +283,9 @@ class Delivery:
         requests = max(1, min(_LARGEST_GROUP, int(per_second * _GROUP_S)))
         return requests * self.destination.batch_size
 
-    def _close_settled(self, plan: Plan) -> None:
-        """What was open at keys that are now unchanged or superseded needs nobody any more."""
-        settled = {upsert.key for upsert in (*plan.unchanged, *plan.superseded)}
+    def _close_settled(self, plan: Plan, but: Iterable[str]) -> None:
+        """What was open at keys that are now unchanged or superseded needs nobody any more; `but`: planned anew."""
+        settled = {upsert.key for upsert in (*plan.unchanged, *plan.superseded)} - set(but)
         with self.ledger.reading() as connection:
             still_open = self.ledger.open_keys(connection, self.scope, self.run.sync)
         keys = [key for key in still_open if key in settled]

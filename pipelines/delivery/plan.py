@@ -59,8 +59,8 @@ def make_plan(
 
 
 def is_same(upsert: Upsert, state: State, normalise: Normalise) -> bool:
-    """Whether the API already holds what the upsert says."""
-    if not state.outdated:
+    """Whether the API already holds what the upsert says; a state without a fingerprint does not tell what it holds."""
+    if not state.fingerprint or not state.outdated:
         return state.fingerprint == upsert.fingerprint
     # The fingerprint is of another release: what counts is the payload, so that an upgrade resends nothing.
     return state.payload is not None and fingerprint(normalise(state.payload)) == upsert.fingerprint

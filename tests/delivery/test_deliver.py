@@ -224,6 +224,53 @@ async def test_value_that_went_back_while_an_attempt_was_open_is_sent(bench: Ben
     assert bench.port.held == {"/a": {"value": 1}}
 
 
+@pytest.mark.parametrize("again", ["at once", "after another kill"])
+async def test_value_that_went_back_after_an_attempt_that_cannot_be_read_back_is_sent(
+    tmp_path: Path, again: str
+) -> None:
+    """As before, where nobody can tell what stands there; also by a run after the one that found that out."""
+    bench = Bench(tmp_path, FakeDestination(resend_is_safe=True, readable=False))
+    await bench.deliver(upsert("a", 1))
+    delivery = bench.delivery()
+    async with delivery.turn.hold():
+        with delivery.turn.transaction() as connection:
+            bench.ledger.begin(connection, delivery.scope, delivery.run, [upsert("a", 2)], 0.0)
+    bench.port.held["/a"] = {"value": 2}
+    if again == "after another kill":
+        await bench.deliver(upsert("b", 1))
+    await bench.deliver(upsert("a", 1))
+    held, left = bench.port.held["/a"], rows(bench, "open_outcomes")
+    bench.close()
+    assert held == {"value": 1}
+    assert left == []
+
+
+async def test_attempt_at_a_key_that_says_something_else_is_not_taken_for_the_ledgers_value(bench: Bench) -> None:
+    """Neither the attempt nor what was last accepted stands there: what the source says is sent."""
+    await bench.deliver(upsert("a", 1))
+    delivery = bench.delivery()
+    async with delivery.turn.hold():
+        with delivery.turn.transaction() as connection:
+            bench.ledger.begin(connection, delivery.scope, delivery.run, [upsert("a", 2)], 0.0)
+    bench.port.held["/a"] = {"value": 3}
+    await bench.deliver(upsert("a", 1))
+    assert bench.port.held == {"/a": {"value": 1}}
+
+
+async def test_upsert_sent_again_after_a_kill_and_rejected_stays_open(bench: Bench) -> None:
+    """What the first plan took for unchanged is no longer, once it was sent and refused."""
+    await bench.deliver(upsert("a", 1))
+    delivery = bench.delivery()
+    async with delivery.turn.hold():
+        with delivery.turn.transaction() as connection:
+            bench.ledger.begin(connection, delivery.scope, delivery.run, [upsert("a", 2)], 0.0)
+    bench.port.held["/a"] = {"value": 2}
+    bench.port.faults = [lambda _: None, status(400)]
+    report = await bench.deliver(upsert("a", 1))
+    assert report.total(Outcome.REJECTED) == 1
+    assert [row["outcome"] for row in rows(bench, "open_outcomes")] == ["rejected"]
+
+
 async def test_check_that_cannot_be_made_stops_before_the_first_write(bench: Bench) -> None:
     """Where the API does not tell which ids it knows, because it is down, nothing is sent on good luck."""
     bench.destination.vet_fails = AccountUnavailable("the ids cannot be read")

@@ -28,7 +28,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What was last accepted at a key."""
+    """What was last accepted at a key. The fingerprint is empty where something else may stand there by now."""
 
     sync: str
     as_of: str

@@ -61,6 +61,14 @@ class Ledger(Database):
                 rows,
             )
 
+    def doubt(self, connection: Connection, scope: Scope, keys: Sequence[str]) -> None:
+        """What stands at these keys is not, or need not be, what was last accepted: the next upsert is sent anyway."""
+        table = schema.state
+        if keys:
+            connection.execute(
+                update(table).where(table.c.scope == scope.id, self.among(table.c.key, keys)).values(fingerprint="")
+            )
+
     # -- attempts
 
     def begin(self, connection: Connection, scope: Scope, run: Run, upserts: Sequence[Upsert], now: float) -> None:
