@@ -18,6 +18,8 @@ from pipelines.delivery.errors import LedgerError
 from pipelines.delivery.ledger import schema
 
 _BUSY_TIMEOUT_MS = 60_000
+_PREPARING = 0x70697065
+"""The number of PostgreSQL's advisory lock under which tables are created: any that no quota's name gives."""
 
 
 class Database:
@@ -42,6 +44,9 @@ class Database:
         self.engine = _engine(parsed)
         try:
             with self.engine.begin() as connection:
+                if self.dialect == "postgresql":
+                    # Two that create the same table at once would get an error, `if not exists` or not.
+                    connection.execute(select(func.pg_advisory_xact_lock(_PREPARING)))
                 self.id = schema.prepare(connection, uuid.uuid4().hex)
         except LedgerError:
             self.engine.dispose()
