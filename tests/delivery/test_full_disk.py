@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ from pipelines.delivery.ledger import Ledger, schema
 from pipelines.delivery.messages import Request
 from pipelines.delivery.upsert import Built, Outcome
 from tests.delivery.fakes import Bench, Fault, upsert
+from tests.disks import filled
 
 UPSERTS = [upsert(f"k{n}", n, note="x" * 200) for n in range(600)]
 
@@ -127,27 +127,10 @@ async def test_lost_connection_to_the_ledger_is_told(tmp_path: Path, postgres: C
         await check_completed(bench)
 
 
-@pytest.fixture
-def tiny_disk(tmp_path: Path) -> Iterator[Path]:
-    """A real file system of eight megabytes, where this user may mount one."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", folder]
-    mounted = subprocess.run(mount, check=False, capture_output=True, text=True)
-    if mounted.returncode:
-        pytest.skip(f"no file system can be mounted here: {mounted.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", folder], check=True)
-
-
-async def test_ledger_on_a_disk_that_is_really_full(tiny_disk: Path) -> None:
+async def test_ledger_on_a_disk_that_is_really_full(small_disk: Path) -> None:
     """With a file system that has no room left, as with a database that may not grow."""
-    with closing(Bench(tiny_disk)) as bench:
-        ballast = tiny_disk / "ballast"
-        with pytest.raises(OSError, match="No space left"):
-            ballast.write_bytes(bytes(2**24))
-        with pytest.raises(LedgerError, match=r"full|I/O error"):
+    with closing(Bench(small_disk)) as bench:
+        with filled(small_disk), pytest.raises(LedgerError, match=r"full|I/O error"):
             await bench.deliver(*UPSERTS)
         assert set(sent(bench)) <= written(bench)
-        ballast.unlink()
         await check_completed(bench)
