@@ -64,9 +64,13 @@ class Sender:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Wait for the last answers and write them down."""
-        if error is None:
-            async with self._room:
-                await self._room.wait_for(lambda: self.outstanding == 0)
+        try:
+            if error is None:
+                async with self._room:
+                    await self._room.wait_for(lambda: self.outstanding == 0)
+        except asyncio.CancelledError as cancelled:
+            # So the group ends the waiting when a worker fails; it knows best whose error it is.
+            kind, error, trace = type(cancelled), cancelled, cancelled.__traceback__
         for worker in self._workers:
             worker.cancel()
         try:
