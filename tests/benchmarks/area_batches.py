@@ -13,9 +13,8 @@ from pipelines.tables.grains import SNAPSHOT
 from tests.benchmarks.parts import clients, rows
 from tests.benchmarks.parts.delivering import Cost, deliver
 from tests.benchmarks.parts.machine import Timed, apart, ratio, say
-from tests.benchmarks.parts.peering import Peer, Peers
+from tests.benchmarks.parts.peering import Peer, Peers, peer_ratios
 from tests.benchmarks.parts.server import Server
-from tests.benchmarks.single_upserts import peer_ratios
 
 _BATCH = 100
 PEERS = (
@@ -81,6 +80,6 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
             "of_transport": ratio(rate, stored / wall),
             "to_loop": ratio(rate, stored / loop_wall),
             "unchanged_to_read_and_hash": ratio(product["second"]["seconds"], hash_wall),
-            **peer_ratios(rate, peers, PEERS),
+            **peer_ratios(stored, product["first"], peers, PEERS),
         },
     }

@@ -10,7 +10,7 @@ from typing import Any
 from tests.benchmarks.parts import clients, rows
 from tests.benchmarks.parts.delivering import Cost, deliver
 from tests.benchmarks.parts.machine import Timed, apart, ratio, say
-from tests.benchmarks.parts.peering import Peer, Peers
+from tests.benchmarks.parts.peering import Peer, Peers, peer_ratios
 from tests.benchmarks.parts.server import Server
 
 _DAYS = 20
@@ -28,11 +28,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--latency-ms", type=float, default=20, help="the server's answer time")
     parser.add_argument("--in-flight", type=int, default=64, help="requests in flight")
     parser.add_argument("--loop-rows", type=int, default=500, help="datasets of the plain loop")
-    add_peer_arguments(parser)
-
-
-def add_peer_arguments(parser: argparse.ArgumentParser) -> None:
-    """Where the peers are, and how many rows they get."""
     parser.add_argument("--peers-python", type=Path, help="interpreter of an environment that has the peers")
     parser.add_argument("--peer-rows", type=int, default=500, help="rows of a peer with one request in flight")
     parser.add_argument("--tuned-peer-rows", type=int, default=20_000, help="rows of a peer with many")
@@ -79,7 +74,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
             "cpu_to_transport": ratio(product["first"]["cpu_seconds"], cpu),
             "to_loop": ratio(rate, loop_rate),
             "unchanged_to_read_and_hash": ratio(product["second"]["seconds"], hash_wall),
-            **peer_ratios(rate, peers, PEERS),
+            **peer_ratios(stored, product["first"], peers, PEERS),
         },
     }
 
@@ -99,10 +94,3 @@ def _product(server: Server, environ: dict[str, str], days: list[str]) -> dict[s
         }
         say("product", run_id, figures[run_id])
     return figures
-
-
-def peer_ratios(rate: float, peers: dict[str, Any] | None, given: tuple[Peer, ...]) -> dict[str, float | None]:
-    """Our rows a second to those of the fastest peer as it comes, and to the fastest of all."""
-    speeds = {peer: (peers or {}).get(peer.name, {}).get("rows_per_second") or 0.0 for peer in given}
-    as_they_come = max(speed for peer, speed in speeds.items() if not peer.tuned)
-    return {"to_peers_as_they_come": ratio(rate, as_they_come), "to_best_peer": ratio(rate, max(speeds.values()))}

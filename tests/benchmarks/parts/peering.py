@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tests.benchmarks.parts.machine import Timed, say
+from tests.benchmarks.parts.machine import Timed, ratio, say
 from tests.benchmarks.parts.server import Server
 
 _SCRIPTS = Path(__file__).parent.parent / "peers"
-_FEW = 20
-"""A run of so many rows tells what starting costs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,19 +36,19 @@ class Peers:
     server: Server
 
     def measure(self, peer: Peer, rows: pa.Table) -> dict[str, Any]:
-        """The same rows twice, and a few of them: rows a second beyond the start, and what an unchanged run resends."""
+        """The same rows twice: how fast they arrive, and what an unchanged run sends again.
+
+        `rows_per_second` is that between the first and the last request: what the peer does before is not held
+        against it.
+        """
         with tempfile.TemporaryDirectory() as name:
-            folder = Path(name)
-            few, _ = self._run(peer, rows.slice(0, _FEW), folder / "few")
-            first, counts = self._run(peer, rows, folder / "all")
-            second, again = self._run(peer, rows, folder / "all")
-        beyond = rows.num_rows - _FEW
+            first, counts, arrivals = self._run(peer, rows, Path(name))
+            second, again, _ = self._run(peer, rows, Path(name))
         figures = {
             "rows": rows.num_rows,
-            "start_seconds": few,
-            "first_seconds": first,
-            "second_seconds": second,
-            "rows_per_second": round(beyond / (first - few), 1) if beyond > 0 and first > few else None,
+            "process_seconds": first,
+            "process_seconds_when_unchanged": second,
+            "rows_per_second": _rate(rows.num_rows, arrivals),
             "most_in_flight": counts["most_in_flight"],
             "requests": counts["writes"],
             "requests_when_unchanged": again["writes"],
@@ -57,8 +56,7 @@ class Peers:
         say(peer.name, figures)
         return figures
 
-    def _run(self, peer: Peer, rows: pa.Table, folder: Path) -> tuple[float, dict[str, int]]:
-        folder.mkdir(exist_ok=True)
+    def _run(self, peer: Peer, rows: pa.Table, folder: Path) -> tuple[float, dict[str, int], list[float]]:
         pq.write_table(rows, folder / "rows.parquet")
         self.server.reset()
         with Timed() as timed:
@@ -74,4 +72,20 @@ class Peers:
             said = f"{done.stdout[-2000:]}{done.stderr[-2000:]}"
             msg = f"{peer.name} sent {counts['items']} of {rows.num_rows} rows: {said}"
             raise RuntimeError(msg)
-        return timed.wall, counts
+        return timed.wall, counts, self.server.arrivals()
+
+
+def _rate(rows: int, arrivals: list[float]) -> float | None:
+    """Rows a second, from the first request to the last, which is as long as all but one of them take."""
+    seconds = arrivals[-1] - arrivals[0]
+    return round(rows * (1 - 1 / len(arrivals)) / seconds, 1) if seconds else None
+
+
+def peer_ratios(
+    rows: int, product: dict[str, Any], peers: dict[str, Any] | None, given: Sequence[Peer]
+) -> dict[str, float | None]:
+    """Rows a second of our whole run, to those of the fastest peer as it comes, and to the fastest of all."""
+    speeds = {peer: (peers or {}).get(peer.name, {}).get("rows_per_second") or 0.0 for peer in given}
+    as_they_come = max(speed for peer, speed in speeds.items() if not peer.tuned)
+    rate = rows / product["seconds"]
+    return {"to_peers_as_they_come": ratio(rate, as_they_come), "to_best_peer": ratio(rate, max(speeds.values()))}
