@@ -41,8 +41,14 @@ def measure(folder: Path, home: Home, sync: str) -> dict[str, Any]:
     if found != table.num_rows:
         msg = f"the ledger holds {found} of {table.num_rows} keys"
         raise RuntimeError(msg)
-    parts = {"read": read.wall, "pandera": check.wall, "hash": hashing.wall, "look_up": looking.wall}
-    return {"seconds": round(sum(parts.values()), 3), "parts": parts, "peak_mb": memory.read()}
+    parts = {"read": read, "pandera": check, "hash": hashing, "look_up": looking}
+    return {
+        "seconds": round(sum(part.wall for part in parts.values()), 3),
+        "cpu_seconds": round(sum(part.cpu for part in parts.values()), 3),
+        "parts": {name: part.wall for name, part in parts.items()},
+        "cpu_parts": {name: part.cpu for name, part in parts.items()},
+        "peak_mb": memory.read(),
+    }
 
 
 def _schema() -> pda.DataFrameSchema:
