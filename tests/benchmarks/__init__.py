@@ -1,1 +1,1 @@
-"""What is measured, and what takes too long for every run of the suite."""
+"""What the product costs, measured as ratios within one run: `python -m tests.benchmarks NAME`; see README.md."""
