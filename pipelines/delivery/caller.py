@@ -134,7 +134,7 @@ class Caller:
             if wait is None:
                 break
             last = exchange
-            self._traffic.retries += 1
+            self._traffic.note_retry(_partition.get())
             waited += wait
             await self._sleep(wait)
         self._watch(request, exchange, probe=probe)
@@ -167,7 +167,7 @@ class Caller:
             sent_at = self._clock()
             exchange = await self._port.send(request)
             answered = exchange if isinstance(exchange, Answer) else None
-            self._traffic.note(_partition.get(), len(request.body or b""), answered.seconds if answered else None)
+            self._note(request, answered)
             self._pace.answered(sent_at)
             self._observe(answered.headers if answered else {})
             if answered is not None:
@@ -188,7 +188,7 @@ class Caller:
                 self._end_probe(probe)
                 raise
             if waited is not None:
-                self._traffic.waited_s += waited
+                self._traffic.note_wait(_partition.get(), waited)
                 return probe
 
     async def _past_breaker(self) -> bool:
@@ -234,6 +234,10 @@ class Caller:
             self._probe_ended.set()
 
     # -- what came of it
+
+    def _note(self, request: Request, answer: Answer | None) -> None:
+        received, seconds = (len(answer.body), answer.seconds) if answer else (0, None)
+        self._traffic.note(_partition.get(), len(request.body or b""), received, seconds)
 
     def _observe(self, headers: Mapping[str, str]) -> None:
         """Let the pace heed the answer's rate headers, and know that a request is in flight no more."""
