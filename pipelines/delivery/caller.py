@@ -324,25 +324,25 @@ class Caller:
             self.stop(
                 AccountUnavailable(
                     f"account {self._account.name}: the API is not well: {self._breaker.row} requests in a row failed, "
-                    f"{self._breaker.failed_probes} of them after pauses, the last {request}: {self._said(exchange)}",
+                    f"{self._breaker.failed_probes} of them after pauses, the last: {self._said(request, exchange)}",
                     do="Nothing more was sent. Run the partitions again when the API is well.",
                     account=self._account.name,
                 )
             )
         elif failed and (probe or was_closed) and not self._breaker.closed:
             _log.warning(
-                "account %s: the API is not well, nothing is sent for %.0f s; the last %s: %s",
-                *(self._account.name, self._breaker.due_in(), request, self._said(exchange)),
+                "account %s: the API is not well, nothing is sent for %.0f s; the last request: %s",
+                *(self._account.name, self._breaker.due_in(), self._said(request, exchange)),
             )
 
     def _stop(self, error: PipelinesError) -> None:
         self.stop(error)
         raise self.stopped or error
 
-    def _said(self, exchange: Exchange) -> str:
+    def _said(self, request: Request, exchange: Exchange) -> str:
         if isinstance(exchange, NotSent | Lost):
             return exchange.reason
-        return f"{exchange.status}{self._words(exchange)}"
+        return f"{request}: {exchange.status}{self._words(exchange)}"
 
     def _words(self, answer: Answer) -> str:
         # Half a secret would not be found any more, so shortening comes last.
