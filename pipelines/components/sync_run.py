@@ -122,7 +122,6 @@ class SyncRunner:
         ledger = Ledger(self.home.ledger_url)
         report = Report()
         destination = self.sync.connect(account)
-        pace = Pace(account.limits.windows, share=self.sync.share)
         sandbox = account.mode == "sandbox"
         rules = AccountRules(
             account.name,
@@ -134,6 +133,9 @@ class SyncRunner:
             give_up_when_refused=sandbox,
         )
         try:
+            pace = Pace(account.limits.windows, share=self.sync.share, clock=ledger.clock)
+            quota = f"{account.mode}.{self.sync.quota or account.name}"
+            turn = Turn(ledger, quota, order.priority, pace, run=order.run_id)
             async with self._port(account) as port:
                 delivery = Delivery(
                     run=Run(order.run_id, self.sync.name, config_hash(self.sync)),
@@ -141,9 +143,9 @@ class SyncRunner:
                     scope=ledger.scope(
                         account.name, account.mode, account.address_hash, account.sandbox_id or "", time.time()
                     ),
-                    turn=Turn(ledger, f"{account.mode}.{self.sync.quota or account.name}", order.priority, pace),
+                    turn=turn,
                     destination=destination,
-                    caller=Caller(rules, port, pace, report.traffic),
+                    caller=Caller(rules, port, pace, report.traffic, clock=ledger.clock, guard=turn.check),
                     limits=account.limits,
                     resend_all=order.resend_all,
                     dry=order.dry or account.mode == "dry",

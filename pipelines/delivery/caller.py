@@ -67,17 +67,23 @@ class Caller:
         policy: RetryPolicy | None = None,
         *,
         breaker_after: int = 5,
+        guard: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        """`breaker_after`: so many requests in a row that fail for good stop the account for this run."""
+        """A caller for a run.
+
+        `breaker_after`: so many requests in a row that fail for good stop the account for this run. `guard` raises
+        where nothing may leave any more; it is asked before each request.
+        """
         self._account = account
         self._port = port
         self._pace = pace
         self._traffic = traffic
         self._policy = policy or RetryPolicy()
         self._breaker_after = breaker_after
+        self._guard = guard
         self._clock = clock
         self._sleep = sleep
         self._jitter = jitter
@@ -112,6 +118,7 @@ class Caller:
         # Another request may have learned the worst while this one waited for its turn.
         if self.stopped is not None:
             raise self.stopped
+        self._guard()
         sent_at = self._clock()
         exchange = await self._port.send(request)
         answered = exchange if isinstance(exchange, Answer) else None
