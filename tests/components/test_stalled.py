@@ -44,12 +44,18 @@ class Stall:
     process: ForkServerProcess | None = None
 
     def stop_one(self, at: str, count: int) -> None:
-        """Let a process deliver until it stops itself."""
+        """Let a process deliver until it stops itself, or is stopped where it waits since its allowance is used up."""
         fate = Fate(at, count, signal.SIGSTOP)
         order = Order("stopped-run", self.days)
         arguments = (SYNC, self.environ, order, self.notes["stopped"], fate)
         self.process = forking().Process(target=deliver_and_die, args=arguments)
         self.process.start()
+        if at == "pause":
+            while len(self.writes("stopped")) < LIMIT:
+                assert self.process.is_alive()
+                time.sleep(0.01)
+            time.sleep(0.15)
+            os.kill(self.process.pid or 0, signal.SIGSTOP)
         while Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
             assert self.process.is_alive()
             time.sleep(0.01)
@@ -122,7 +128,7 @@ def test_stopped_holder_is_waited_for(stall: Stall, at: str) -> None:
 @pytest.mark.parametrize("stall", ["postgresql"], indirect=True)
 def test_stopped_holder_whose_connection_was_ended_sends_nothing_more(stall: Stall) -> None:
     """It finds out before its next request: others have delivered newer readings, and those stay."""
-    stall.stop_one("answer", 10)
+    stall.stop_one("pause", 0)
     with stall.ledger.reading() as connection:
         ended = connection.scalar(
             text("select count(pg_terminate_backend(pid)) from pg_locks where locktype = 'advisory'")
