@@ -138,8 +138,6 @@ class SyncRunner:
             TableError: a stored partition cannot be read.
         """
         started = time.monotonic()
-        minutes = self.sync.max_minutes
-        deadline = None if minutes is None else Deadline(time.time() + minutes * 60, minutes)
         store = PartitionStore(self.home.store_url)
         account = read_account(
             self.sync.account, self.sync.settings, self.sync.mode, home=self.home, environ=self.environ
@@ -159,7 +157,7 @@ class SyncRunner:
         vanishing = vanishing_of(
             self.sync, self.table, built, present, store=store, folder=self.folder, environ=self.environ
         )
-        report = asyncio.run(self._deliver(account, order, _Wanted(built, newest, vanishing), deadline))
+        report = asyncio.run(self._deliver(account, order, _Wanted(built, newest, vanishing)))
         report.notes.extend(vanishing.notes if vanishing else ())
         results = {partition: self._account(store, partition, report, last=present[-1]) for partition in present}
         return SyncResult(results, report, missing, time.monotonic() - started)
@@ -169,12 +167,10 @@ class SyncRunner:
         account: Account,
         order: Order,
         wanted: _Wanted,
-        deadline: Deadline | None,
     ) -> Report:
         ledger = Ledger(self.home.ledger_url)
         report = Report()
         destination = self.sync.connect(account)
-        pace = Pace(account.limits.windows, share=self.sync.share)
         sandbox = account.mode == "sandbox"
         rules = AccountRules(
             account.name,
@@ -187,8 +183,22 @@ class SyncRunner:
             secrets=account.secrets,
         )
         try:
+            pace = Pace(account.limits.windows, share=self.sync.share, clock=ledger.clock)
+            minutes = self.sync.max_minutes
+            deadline = None if minutes is None else Deadline(ledger.clock() + minutes * 60, minutes)
             async with self._port(account) as port:
-                caller = Caller(rules, port, pace, report.traffic, self.patience, deadline=deadline)
+                caller = Caller(
+                    rules,
+                    port,
+                    pace,
+                    report.traffic,
+                    self.patience,
+                    deadline=deadline,
+                    guard=lambda: turn.check(),  # noqa: PLW0108 (the turn is made of this caller)
+                    clock=ledger.clock,
+                )
+                quota = f"{account.mode}.{self.sync.quota or account.name}"
+                turn = Turn(ledger, quota, order.priority, caller, run=order.run_id, deadline=deadline)
                 run = Run(order.run_id, self.sync.name, config_hash(self.sync))
                 scope = ledger.scope(
                     account.name, account.mode, account.address_hash, account.sandbox_id or "", time.time()
@@ -197,13 +207,7 @@ class SyncRunner:
                     run=run,
                     ledger=ledger,
                     scope=scope,
-                    turn=Turn(
-                        ledger,
-                        f"{account.mode}.{self.sync.quota or account.name}",
-                        order.priority,
-                        caller,
-                        deadline=deadline,
-                    ),
+                    turn=turn,
                     destination=destination,
                     caller=caller,
                     limits=account.limits,

@@ -87,11 +87,12 @@ class Caller:
         patience: Patience | None = None,
         *,
         deadline: Deadline | None = None,
+        guard: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        """`deadline`: from then on nothing leaves."""
+        """`deadline`: from then on nothing leaves. `guard`, asked before each request, raises where nothing may."""
         patience = patience or Patience()
         self._account = account
         self._port = port
@@ -100,6 +101,7 @@ class Caller:
         self._policy = patience.retry
         self._breaker = Breaker(patience.breaker, clock=clock)
         self._gate = Gate(account.name, pace, self._breaker, deadline, clock=clock, sleep=sleep)
+        self._guard = guard
         self._clock = clock
         self._jitter = jitter
         self._strikes = 0
@@ -162,6 +164,7 @@ class Caller:
         probe, waited = await self._gate.pass_through()
         self._traffic.note_wait(_partition.get(), waited)
         try:
+            self._guard()
             sent_at = self._clock()
             exchange = await self._port.send(request)
             answered = exchange if isinstance(exchange, Answer) else None

@@ -11,6 +11,7 @@ from typing import Self
 
 from pipelines.delivery.caller import MAYBE_LANDED, STOPS, Caller, for_partition
 from pipelines.delivery.destination import Destination
+from pipelines.delivery.errors import LedgerError
 from pipelines.delivery.fingerprint import fingerprint
 from pipelines.delivery.ledger import Record, State
 from pipelines.delivery.upsert import Outcome, Upsert, Verdict
@@ -77,9 +78,15 @@ class Sender:
             await self._tasks.__aexit__(kind, error, trace)
         except BaseExceptionGroup as group:
             # A worker's error, seen by the caller as what it is.
-            raise group.exceptions[0] from None
+            error = group.exceptions[0]
+            raise error from None
         finally:
-            self._flush()
+            try:
+                self._flush()
+            except LedgerError:
+                # What failed first says more; what is not written down stays attempted.
+                if error is None:
+                    raise
 
     def put(self, items: Iterable[Item]) -> None:
         """Hand over upserts, each with the state of its key."""

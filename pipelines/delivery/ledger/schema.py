@@ -134,14 +134,13 @@ paces = Table(
     "paces",
     metadata,
     Column("quota", Text, primary_key=True),
-    Column("state", Text, nullable=False, comment="JSON: the recent send times"),
+    Column("state", Text, nullable=False, comment="JSON: the recent send times, and who has the turn"),
     Column(
         "reserved",
         Integer,
         nullable=False,
         comment="sends the holder may have made since `state` was written",
     ),
-    Column("holder", Text, comment="JSON: who has had the turn last: run, host, process, since"),
 )
 
 waiters = Table(
