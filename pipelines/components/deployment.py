@@ -20,6 +20,7 @@ from pipelines.components.sync_assets import sync_assets
 from pipelines.components.sync_run import upserts_of
 from pipelines.components.table import TableComponent
 from pipelines.components.table_assets import table_assets
+from pipelines.components.vanishing import check_removal
 from pipelines.delivery.errors import ConfigurationError
 from pipelines.destinations.base import SyncSpec
 from pipelines.tables.names import quarantine_of, valid_of
@@ -58,7 +59,7 @@ def build_deployment(tables: Sequence[AnyTable], syncs: Sequence[SyncSpec] = (),
     check_names(tables, syncs)
     assets = [asset for table in tables for asset in table_assets(table, folder, chunk=TABLE_CHUNK)]
     names = [sync.name for sync in syncs]
-    assets += [sync_assets(sync, table_of(sync, tables), chunk=sync_chunk(sync.name, names)) for sync in syncs]
+    assets += [sync_assets(sync, table_of(sync, tables), folder, chunk=sync_chunk(sync.name, names)) for sync in syncs]
     return _automated(dg.Definitions(assets=assets), tables, syncs)
 
 
@@ -90,7 +91,7 @@ def check_names(tables: Sequence[AnyTable], syncs: Sequence[SyncSpec]) -> None:
             owners[name] = spec
     for sync in syncs:
         with located(sync):
-            table_of(sync, tables)
+            check_removal(sync, table_of(sync, tables))
 
 
 def _assets(spec: AnyTable | SyncSpec) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 
 from pipelines.components.policy import sync_chunk
-from pipelines.components.spec_component import SpecComponent
+from pipelines.components.spec_component import SpecComponent, folder_of
 from pipelines.components.sync_assets import sync_assets
 from pipelines.components.table import TableComponent
 from pipelines.delivery.errors import ConfigurationError
@@ -27,7 +27,7 @@ class SyncComponent(SpecComponent):
         tree = context.component_tree
         tables = [one for one in tree.get_all_components(TableComponent) if isinstance(one, AnyTable)]
         names = [one.name for one in tree.get_all_components(SyncComponent) if isinstance(one, SyncSpec)]
-        return [sync_assets(self, table_of(self, tables), chunk=sync_chunk(self.name, names))]
+        return [sync_assets(self, table_of(self, tables), folder_of(context), chunk=sync_chunk(self.name, names))]
 
 
 def table_of(sync: SyncSpec, tables: Iterable[AnyTable]) -> AnyTable:

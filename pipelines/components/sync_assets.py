@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -43,10 +44,12 @@ class DeliverConfig(dg.Config):
     """`all` also sends what the API already accepted; older values stay superseded all the same."""
     dry_run: bool = False
     """Plan and report, send nothing."""
+    override_ceilings: str = ""
+    """Why this run may do more than the sync's ceilings allow; kept in the ledger."""
 
 
-def sync_assets(sync: SyncSpec, table: AnyTable, *, chunk: int) -> dg.AssetsDefinition:
-    """The op of a sync. `chunk`: partitions per run of a backfill."""
+def sync_assets(sync: SyncSpec, table: AnyTable, folder: Path, *, chunk: int) -> dg.AssetsDefinition:
+    """The op of a sync. `folder`: where the table's `files` lie; `chunk`: partitions per run of a backfill."""
     partitions = partitions_of(table)
     upserts, delivered = dg.AssetKey(upserts_of(sync.name)), dg.AssetKey(sync.name)
     check = partitioned_check(
@@ -94,15 +97,16 @@ def sync_assets(sync: SyncSpec, table: AnyTable, *, chunk: int) -> dg.AssetsDefi
             run_id=context.run.run_id,
             partitions=partitions_in(context),
             priority=priority_of(context.run.tags),
-            resend_all=config.resend is Resend.all,
+            resend_before=_first_asked(context) if config.resend is Resend.all else None,
             dry=config.dry_run,
+            override=config.override_ceilings.strip(),
         )
         _show_mode(context, sync.mode)
         context.log.info(
             "%s: mode %s, account %s, %d partition(s)", sync.name, sync.mode, sync.account, len(order.partitions)
         )
         try:
-            result = SyncRunner(sync, Home.of(), progress=_log_progress(context, sync.name)).run(order)
+            result = SyncRunner(sync, Home.of(), table, folder, progress=_log_progress(context, sync.name)).run(order)
         except PipelinesError as error:
             raise failed(error) from error
         for note in result.report.notes:
@@ -115,6 +119,13 @@ def sync_assets(sync: SyncSpec, table: AnyTable, *, chunk: int) -> dg.AssetsDefi
         yield from tell(context, _story(sync, result, upserts, delivered, check.key))
 
     return _deliver
+
+
+def _first_asked(context: dg.AssetExecutionContext) -> float:
+    """When the run, or the one that it is a retry of, was asked for: what was sent since need not be sent again."""
+    first = context.run.root_run_id or context.run.run_id
+    record = context.instance.get_run_record_by_id(first)
+    return record.create_timestamp.timestamp() if record else time.time()
 
 
 def _log_progress(context: dg.AssetExecutionContext, sync: str) -> Callable[[int, int], None]:
@@ -178,15 +189,8 @@ def _story(
 
 def _why_red(sync: SyncSpec, account: PartitionResult, result: SyncResult) -> str:
     """Why a partition may not be green; empty if it may."""
-    if account.gap:
-        return f"{account.gap} of {account.extracted} rows are not accounted for: this is a defect, please report it"
-    if account.undelivered:
-        counts = ", ".join(
-            f"{account.counts[outcome]} {outcome}"
-            for outcome in (Outcome.FAILED, Outcome.UNKNOWN, Outcome.NOT_SENT)
-            if account.counts[outcome]
-        )
-        return f"{counts}. {result.report.stopped}".rstrip()
+    if account.red:
+        return f"{account.red}. {result.report.stopped}".rstrip()
     if sync.fail_above is not None and sync.fail_above.exceeded(account.wrong, account.extracted):
         return f"{account.wrong} of {account.extracted} rows were rejected, invalid or quarantined (fail_above)"
     return ""
@@ -214,7 +218,9 @@ def _rows(account: PartitionResult) -> int:
 
 
 def _counts(account: PartitionResult) -> dict[str, int]:
-    return {"extracted": account.extracted, **{str(outcome): account.counts[outcome] for outcome in Outcome}}
+    counts = {"extracted": account.extracted, **{str(outcome): account.counts[outcome] for outcome in Outcome}}
+    apart = {"removed": account.removed, "removal_failed": account.removal_failed}
+    return counts | {name: count for name, count in apart.items() if count}
 
 
 def _metadata(sync: SyncSpec, partition: str, account: PartitionResult, result: SyncResult) -> dict[str, Any]:

@@ -12,24 +12,32 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from pathlib import Path
+from typing import NamedTuple
 
 import orjson
 import pandas as pd
 
-from pipelines.delivery.caller import AccountRules, Caller
+from pipelines.components.vanishing import vanishing_of
+from pipelines.delivery.caller import AccountRules, Caller, Patience
+from pipelines.delivery.deadline import Deadline
 from pipelines.delivery.deliver import Delivery
+from pipelines.delivery.gates import Gates
 from pipelines.delivery.http import HttpPort
 from pipelines.delivery.ledger import Ledger, Priority, Run, Turn
 from pipelines.delivery.pace import Pace
+from pipelines.delivery.removal import Vanishing
 from pipelines.delivery.report import Report, conservation_gap
-from pipelines.delivery.upsert import OPEN, Built, Outcome, Upsert
+from pipelines.delivery.upsert import Built, Outcome, Upsert
 from pipelines.destinations.accounts import Account, read_account
 from pipelines.destinations.base import SyncSpec
 from pipelines.home import Home
 from pipelines.tables.names import quarantine_of, valid_of
+from pipelines.tables.spec import AnyTable
 from pipelines.tables.store import PartitionStore
 
 _NEWER_AT_A_TIME = 7
+_UNDELIVERED = (Outcome.FAILED, Outcome.UNKNOWN, Outcome.NOT_SENT)
 _WRONG = (Outcome.REJECTED, Outcome.INVALID, Outcome.QUARANTINED)
 
 Progress = Callable[[int, int], None]
@@ -37,21 +45,31 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What is asked of a run."""
+    """What is asked of a run.
+
+    `resend_before`: send also what is unchanged and was accepted before this Unix time. `override`: why this run may
+    break the ceilings.
+    """
 
     run_id: str
     partitions: Sequence[str]
     priority: Priority = Priority.MANUAL
-    resend_all: bool = False
+    resend_before: float | None = None
     dry: bool = False
+    override: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class PartitionResult:
-    """The account of one partition: rows extracted, and how many of them ended with which outcome."""
+    """The account of one partition: rows extracted, and how many of them ended with which outcome.
+
+    `removed` and `removal_failed` count keys that the source no longer has.
+    """
 
     extracted: int
     counts: Counter[Outcome]
+    removed: int = 0
+    removal_failed: int = 0
 
     @property
     def gap(self) -> int:
@@ -66,7 +84,17 @@ class PartitionResult:
     @property
     def undelivered(self) -> int:
         """Rows that failed, are unknown or were not sent."""
-        return sum(self.counts[outcome] for outcome in OPEN if outcome is not Outcome.REJECTED)
+        return sum(self.counts[outcome] for outcome in _UNDELIVERED)
+
+    @property
+    def red(self) -> str:
+        """Why the partition may not be green, beside thresholds; empty: it may."""
+        if self.gap:
+            return f"{self.gap} of {self.extracted} rows are not accounted for: this is a defect, please report it"
+        said = [f"{self.counts[one]} {one}" for one in _UNDELIVERED if self.counts[one]]
+        if self.removal_failed:
+            said.append(f"{self.removal_failed} vanished keys could not be taken away")
+        return ", ".join(said)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +107,26 @@ class SyncResult:
     seconds: float = 0.0
 
 
+class _Wanted(NamedTuple):
+    built: Built
+    newest: Mapping[str, str]
+    vanishing: Vanishing | None
+
+
 @dataclass(frozen=True, slots=True)
 class SyncRunner:
-    """Runs one sync over stored partitions of its table."""
+    """Runs one sync over stored partitions of its table.
+
+    `table`, and the `folder` that its `files` are relative to, are needed where vanished keys are taken away.
+    """
 
     sync: SyncSpec
     home: Home
+    table: AnyTable | None = None
+    folder: Path = field(default_factory=Path)
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     progress: Progress | None = None
+    patience: Patience = field(default_factory=Patience)
 
     def run(self, order: Order) -> SyncResult:
         """Deliver the partitions.
@@ -98,6 +138,8 @@ class SyncRunner:
             TableError: a stored partition cannot be read.
         """
         started = time.monotonic()
+        minutes = self.sync.max_minutes
+        deadline = None if minutes is None else Deadline(time.time() + minutes * 60, minutes)
         store = PartitionStore(self.home.store_url)
         account = read_account(
             self.sync.account, self.sync.settings, self.sync.mode, home=self.home, environ=self.environ
@@ -114,11 +156,21 @@ class SyncRunner:
         built = self.sync.build(store.read(valid_of(self.sync.table), present))
         self._store_upserts(store, present, built)
         newest = {} if self.sync.dated else self._newer_in_store(store, present, stored, built.upserts)
-        report = asyncio.run(self._deliver(account, order, built, newest))
-        results = {partition: self._account(store, partition, report) for partition in present}
+        vanishing = vanishing_of(
+            self.sync, self.table, built, present, store=store, folder=self.folder, environ=self.environ
+        )
+        report = asyncio.run(self._deliver(account, order, _Wanted(built, newest, vanishing), deadline))
+        report.notes.extend(vanishing.notes if vanishing else ())
+        results = {partition: self._account(store, partition, report, last=present[-1]) for partition in present}
         return SyncResult(results, report, missing, time.monotonic() - started)
 
-    async def _deliver(self, account: Account, order: Order, built: Built, newest: Mapping[str, str]) -> Report:
+    async def _deliver(
+        self,
+        account: Account,
+        order: Order,
+        wanted: _Wanted,
+        deadline: Deadline | None,
+    ) -> Report:
         ledger = Ledger(self.home.ledger_url)
         report = Report()
         destination = self.sync.connect(account)
@@ -132,25 +184,43 @@ class SyncRunner:
             if sandbox
             else "",
             give_up_when_refused=sandbox,
+            secrets=account.secrets,
         )
         try:
             async with self._port(account) as port:
+                caller = Caller(rules, port, pace, report.traffic, self.patience, deadline=deadline)
+                run = Run(order.run_id, self.sync.name, config_hash(self.sync))
+                scope = ledger.scope(
+                    account.name, account.mode, account.address_hash, account.sandbox_id or "", time.time()
+                )
                 delivery = Delivery(
-                    run=Run(order.run_id, self.sync.name, config_hash(self.sync)),
+                    run=run,
                     ledger=ledger,
-                    scope=ledger.scope(
-                        account.name, account.mode, account.address_hash, account.sandbox_id or "", time.time()
+                    scope=scope,
+                    turn=Turn(
+                        ledger,
+                        f"{account.mode}.{self.sync.quota or account.name}",
+                        order.priority,
+                        caller,
+                        deadline=deadline,
                     ),
-                    turn=Turn(ledger, f"{account.mode}.{self.sync.quota or account.name}", order.priority, pace),
                     destination=destination,
-                    caller=Caller(rules, port, pace, report.traffic),
+                    caller=caller,
                     limits=account.limits,
-                    resend_all=order.resend_all,
+                    gates=Gates(
+                        ledger,
+                        scope,
+                        run,
+                        self.sync.ceilings.ceilings(),
+                        override=order.override,
+                        park_after=self.sync.park_after,
+                    ),
+                    resend_before=order.resend_before,
                     dry=order.dry or account.mode == "dry",
                     report=report,
                     progress=self.progress,
                 )
-                return await delivery.deliver(built, newest)
+                return await delivery.deliver(*wanted)
         finally:
             ledger.close()
 
@@ -191,10 +261,15 @@ class SyncRunner:
             {partition: pd.DataFrame(found, columns=columns) for partition, found in rows.items()},
         )
 
-    def _account(self, store: PartitionStore, partition: str, report: Report) -> PartitionResult:
+    def _account(self, store: PartitionStore, partition: str, report: Report, *, last: str) -> PartitionResult:
         counts = Counter(report.counts[partition])
         counts[Outcome.QUARANTINED] = store.rows(quarantine_of(self.sync.table), partition)
-        return PartitionResult(store.rows(self.sync.table, partition), counts)
+        # A key that shows the latest of many partitions is taken away in the newest one of the run.
+        removed, failed = (
+            counter[partition] if self.sync.dated else counter.total() if partition == last else 0
+            for counter in (report.removed, report.removal_failed)
+        )
+        return PartitionResult(store.rows(self.sync.table, partition), counts, removed, failed)
 
 
 def upserts_of(sync: str) -> str:

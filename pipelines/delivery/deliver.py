@@ -7,7 +7,6 @@ process leaves attempts behind, which the next holder of the turn settles by rea
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,10 +15,13 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection
 
 from pipelines.delivery.caller import STOPS, Caller
-from pipelines.delivery.destination import Destination, Limits, Ordered, Remarking
-from pipelines.delivery.fingerprint import fingerprint
-from pipelines.delivery.ledger import Attempt, Ledger, Record, Run, Scope, State, Turn
+from pipelines.delivery.destination import Destination, Found, Limits, Ordered, Remarking, Remembering
+from pipelines.delivery.errors import AccountUnavailable
+from pipelines.delivery.gates import Gates
+from pipelines.delivery.ledger import Ledger, Record, Run, Scope, State, Turn
+from pipelines.delivery.leftovers import Settled, read_back_all
 from pipelines.delivery.plan import Plan, make_plan
+from pipelines.delivery.removal import Remover, Vanishing
 from pipelines.delivery.report import Report
 from pipelines.delivery.sender import Sender
 from pipelines.delivery.upsert import Built, Dropped, Outcome, Upsert, Verdict
@@ -42,7 +44,8 @@ class Delivery:
     destination: Destination
     caller: Caller
     limits: Limits
-    resend_all: bool = False
+    gates: Gates | None = None
+    resend_before: float | None = None
     dry: bool = False
     report: Report = field(default_factory=Report)
     progress: Callable[[int, int], None] | None = None
@@ -51,36 +54,46 @@ class Delivery:
     _ranks: Mapping[str, int] = field(default_factory=dict)
     _total: int = 0
     _done: int = 0
+    _remover: Remover | None = None
 
-    async def deliver(self, built: Built, newest: Mapping[str, str] | None = None) -> Report:
+    async def deliver(
+        self, built: Built, newest: Mapping[str, str] | None = None, vanishing: Vanishing | None = None
+    ) -> Report:
         """Bring the account up to what was built; account for every row of it.
 
         Args:
             built: The upserts of the run's partitions, and the rows that became none.
             newest: Newest `as_of` per key among stored readings that are not part of this run.
+            vanishing: Tells which keys the source no longer has, where those are to be taken away.
         """
         self._newest = newest or {}
         self.report.drop(built.dropped)
         with self.ledger.reading() as connection:
             states = self._states(connection, built.upserts)
             attempts = self.ledger.attempts(connection, self.scope, self.run.sync)
-        plan = self._plan(built.upserts, states)
+            plan = self._plan(built.upserts, states)
+            vanished = self._find_vanished(connection, vanishing)
+            barred = self._barred(connection, plan, vanished)
         self.report.drop(plan.invalid)
         if self.dry:
             self._count_settled(plan)
-            self._count_dry(plan)
+            self._count_dry(plan, vanished, barred)
+            return self.report
+        if barred:
+            self._count_settled(plan)
+            self._keep_back(plan.to_send, barred)
             return self.report
         # Unchanged, but not settled yet: seen at a newer time, or attempted since with an answer nobody knows.
         open_keys = {attempt.upsert.key for attempt in attempts}
         open_keys |= {u.key for u in plan.unchanged if u.key in states and states[u.key].as_of < u.as_of}
-        work = plan.to_send + [upsert for upsert in plan.unchanged if upsert.key in open_keys]
+        work = self._unparked(plan.to_send) + [upsert for upsert in plan.unchanged if upsert.key in open_keys]
         self._count_settled(plan, but=open_keys)
         self._total = len(work)
-        if work or attempts:
+        if work or attempts or vanished:
             await self._in_turns(deque(work))
         if isinstance(self.destination, Remarking):
             self.report.notes.extend(self.destination.notes)
-        self._close_settled(plan)
+        self._close_settled(plan, but=open_keys)
         return self.report
 
     # -- planning
@@ -102,8 +115,39 @@ class Delivery:
             sync=self.run.sync,
             normalise=self.destination.normalise,
             newest=self._newest,
-            resend_all=self.resend_all,
+            resend_before=self.resend_before,
         )
+
+    def _find_vanished(self, connection: Connection, vanishing: Vanishing | None) -> int:
+        if vanishing is None:
+            return 0
+        self._remover = Remover(
+            self.ledger,
+            self.scope,
+            self.run,
+            self.turn,
+            self.destination,
+            self.caller,
+            self.limits.in_flight,
+            self.report,
+            self.clock,
+        )
+        return self._remover.find(connection, vanishing)
+
+    def _barred(self, connection: Connection, plan: Plan, vanished: int) -> str:
+        """Why nothing of the plan may be sent; empty: it may."""
+        if self.gates is None or not (plan.create or plan.update or vanished):
+            return ""
+        return self.gates.closed(connection) or self.gates.broken_ceilings(connection, plan, vanished)
+
+    def _unparked(self, upserts: list[Upsert]) -> list[Upsert]:
+        if self.gates is None or self.resend_before is not None:
+            return upserts
+        with self.ledger.reading() as connection:
+            parked = self.gates.park(connection, upserts)
+        self.report.drop(parked)
+        keys = {dropped.key for dropped in parked}
+        return [upsert for upsert in upserts if upsert.key not in keys] if keys else upserts
 
     def _count_settled(self, plan: Plan, but: Iterable[str] = ()) -> None:
         later = set(but)
@@ -113,43 +157,78 @@ class Delivery:
             if upsert.key not in later:
                 self.report.count(upsert, Outcome.UNCHANGED)
 
-    def _count_dry(self, plan: Plan) -> None:
+    def _count_dry(self, plan: Plan, vanished: int, barred: str) -> None:
         for verb, upserts in (("create", plan.create), ("update", plan.update)):
             for upsert in upserts:
                 self.report.count(upsert, Outcome.NOT_SENT, f"dry: would {verb}")
+        if vanished:
+            self.report.notes.append(f"dry: {vanished} keys have vanished from the source and would be taken away")
+        if barred:
+            self.report.notes.append(f"dry: a real run would send nothing: {barred}")
 
     # -- sending
 
     async def _in_turns(self, work: deque[Upsert]) -> None:
-        first = True
-        while work or first:
-            async with self.turn.hold():
-                # Whoever had the turn since may have died in it.
-                work = await self._settle_leftovers(work)
-                if first:
-                    work = await self._vet(work)
-                    first = False
-                await self._slice(work)
+        first = more = True
+        while work or more:
+            try:
+                async with self.turn.hold():
+                    # Whoever had the turn since may have died in it.
+                    work = await self._settle_leftovers(work)
+                    if first:
+                        work = await self._vet(work)
+                        first = False
+                    await self._slice(work)
+                    more = not work and await self._take_away()
+            except AccountUnavailable as late:
+                # The turn did not come in time.
+                self.caller.stop(late)
             if self.caller.stopped is not None:
                 self._leave(work, str(self.caller.stopped))
-                self.report.stopped = str(self.caller.stopped)
                 return
+
+    async def _take_away(self) -> bool:
+        """Some of the vanished keys; whether there are more."""
+        return self._remover is not None and await self._remover.remove(most=self._group_size())
 
     async def _settle_leftovers(self, work: deque[Upsert]) -> deque[Upsert]:
         """Settle what an earlier holder of the turn left behind; what stays unknown is not sent on top of it."""
         with self.turn.transaction(reserve=_PREPARATION_REQUESTS) as connection:
             attempts = self.ledger.attempts(connection, self.scope, self.run.sync)
-        unsettled = await self._settle(attempts)
+        settled = await read_back_all(self.destination, self.caller, attempts, self.limits.in_flight)
+        self._record_settled(settled, len(attempts))
+        unsettled = settled.unknown
         for upsert in work:
             if upsert.key in unsettled:
                 self.report.count(upsert, Outcome.UNKNOWN, unsettled[upsert.key])
         return deque(upsert for upsert in work if upsert.key not in unsettled)
 
+    def _record_settled(self, settled: Settled, attempts: int) -> None:
+        if not attempts:
+            return
+        with self.turn.transaction(reserve=_PREPARATION_REQUESTS) as connection:
+            old = self._states(connection, [record.upsert for record in settled.records], payloads=True)
+            records = [
+                Record(r.upsert, r.verdict, old[r.upsert.key].payload if r.upsert.key in old else None)
+                for r in settled.records
+            ]
+            self.ledger.record(connection, self.scope, self.run, records, self.clock())
+            stands = settled.stands
+            doubtful = [key for key, state in old.items() if stands.get(key, state.fingerprint) != state.fingerprint]
+            self.ledger.doubt(connection, self.scope, doubtful)
+        self.report.notes.append(f"{attempts} upserts of an earlier run had no answer: {settled}")
+
     async def _vet(self, work: deque[Upsert]) -> deque[Upsert]:
         """Let the destination check what only the API knows, before the first write."""
         with self.ledger.reading() as connection:
             to_send = self._plan(work, self._states(connection, list(work))).to_send
-        if not to_send or self.caller.stopped is not None:
+        if self.caller.stopped is not None:
+            return work
+        if isinstance(self.destination, Remembering):
+            with self.ledger.reading() as connection:
+                accepted = self.ledger.accepted(connection, self.scope, self.run.sync)
+            self.destination.remember({key: Found(*one) for key, one in accepted.items()})
+        if not to_send:
             return work
         try:
             refused = await self.destination.vet(to_send, self.caller)
@@ -168,47 +247,6 @@ class Delivery:
             self._ranks = self.destination.ranks(work)
             work.sort(key=lambda upsert: self._ranks.get(upsert.key, 0))
         return deque(work)
-
-    async def _settle(self, attempts: Sequence[Attempt]) -> dict[str, str]:
-        """Read back what was attempted and never answered. Returns the keys that stay unknown, and why."""
-        unsettled: dict[str, str] = {}
-        if not attempts:
-            return unsettled
-        gate = asyncio.Semaphore(self.limits.in_flight)
-
-        async def look(attempt: Attempt) -> Record | None:
-            async with gate:
-                return await self._look(attempt, unsettled)
-
-        records = [record for record in await asyncio.gather(*map(look, attempts)) if record is not None]
-        with self.turn.transaction(reserve=_PREPARATION_REQUESTS) as connection:
-            old = self._states(connection, [record.upsert for record in records], payloads=True)
-            records = [
-                Record(r.upsert, r.verdict, old[r.upsert.key].payload if r.upsert.key in old else None) for r in records
-            ]
-            self.ledger.record(connection, self.scope, self.run, records, self.clock())
-        arrived = sum(record.verdict.outcome is Outcome.ACCEPTED for record in records)
-        self.report.notes.append(
-            f"{len(attempts)} upserts of an earlier run had no answer: {arrived} had arrived, "
-            f"{len(records) - arrived} had not, {len(unsettled)} stay unknown"
-        )
-        return unsettled
-
-    async def _look(self, attempt: Attempt, unsettled: dict[str, str]) -> Record | None:
-        upsert = attempt.upsert
-        try:
-            found = await self.destination.read_back(upsert, self.caller)
-        except STOPS as stop:
-            unsettled[upsert.key] = f"attempted by run {attempt.run} without an answer; not readable now: {stop}"
-            return None
-        if found is None:
-            if self.destination.resend_is_safe:
-                return Record(upsert, Verdict(Outcome.NOT_SENT, f"attempted by run {attempt.run} without an answer"))
-            unsettled[upsert.key] = f"attempted by run {attempt.run} without an answer, and cannot be read back"
-            return None
-        if found.payload is not None and fingerprint(self.destination.normalise(found.payload)) == upsert.fingerprint:
-            return Record(upsert, Verdict(Outcome.ACCEPTED, "settled by a read-back", remote_id=found.remote_id))
-        return Record(upsert, Verdict(Outcome.NOT_SENT, f"attempted by run {attempt.run}; it did not arrive"))
 
     async def _slice(self, work: deque[Upsert]) -> None:
         """Send until there is no more work, the account is stopped, or somebody with a better claim waits."""
@@ -239,6 +277,7 @@ class Delivery:
             states = self._states(connection, group, payloads=True)
             plan = self._plan(group, states)
             self.ledger.advance(connection, self.scope, plan.unchanged)
+            self.ledger.close_outcomes(connection, self.scope, [u.key for u in (*plan.unchanged, *plan.superseded)])
             to_send = plan.to_send
             self.ledger.begin(connection, self.scope, self.run, to_send, self.clock())
         self.report.drop(plan.invalid)
@@ -261,7 +300,14 @@ class Delivery:
             plan = self._plan(rest, self._states(connection, rest))
         self._count_settled(plan)
         self.report.drop(plan.invalid)
-        records = [Record(upsert, Verdict(Outcome.NOT_SENT, reason)) for upsert in plan.to_send]
+        self._keep_back(plan.to_send, reason)
+
+    def _keep_back(self, upserts: Iterable[Upsert], reason: str) -> None:
+        """Nothing of this is sent, nor is anything taken away: it stays open in the ledger."""
+        self.report.stopped = reason
+        if self._remover is not None:
+            self._remover.leave(reason)
+        records = [Record(upsert, Verdict(Outcome.NOT_SENT, reason)) for upsert in upserts]
         with self.ledger.engine.begin() as connection:
             self.ledger.record(connection, self.scope, self.run, records, self.clock())
         for record in records:
@@ -272,9 +318,9 @@ class Delivery:
         requests = max(1, min(_LARGEST_GROUP, int(per_second * _GROUP_S)))
         return requests * self.destination.batch_size
 
-    def _close_settled(self, plan: Plan) -> None:
-        """What was open at keys that are now unchanged or superseded needs nobody any more."""
-        settled = {upsert.key for upsert in (*plan.unchanged, *plan.superseded)}
+    def _close_settled(self, plan: Plan, but: Iterable[str]) -> None:
+        """What was open at keys that are now unchanged or superseded needs nobody any more; `but`: planned anew."""
+        settled = {upsert.key for upsert in (*plan.unchanged, *plan.superseded)} - set(but)
         with self.ledger.reading() as connection:
             still_open = self.ledger.open_keys(connection, self.scope, self.run.sync)
         keys = [key for key in still_open if key in settled]

@@ -105,3 +105,12 @@ class Remarking(Protocol):
     def notes(self) -> Sequence[str]:
         """What could not be checked, or was left out: a sentence each."""
         ...
+
+
+@runtime_checkable
+class Remembering(Protocol):
+    """A destination whose requests depend on what was accepted before: on ids of the API's own, on fields to empty."""
+
+    def remember(self, accepted: Mapping[str, Found]) -> None:
+        """What was last accepted of this sync, by key, as the ledger has it; called before `vet`."""
+        ...

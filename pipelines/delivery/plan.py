@@ -35,7 +35,7 @@ def make_plan(
     sync: str,
     normalise: Normalise,
     newest: Mapping[str, str] | None = None,
-    resend_all: bool = False,
+    resend_before: float | None = None,
 ) -> Plan:
     """Compare upserts with the ledger's state of their keys.
 
@@ -45,7 +45,8 @@ def make_plan(
         sync: Whose upserts these are; a key that belongs to another sync is invalid here.
         normalise: The destination's form for comparing payloads, used where a fingerprint has another version.
         newest: Newest `as_of` per key among readings that are stored but not among `upserts`.
-        resend_all: Send what is unchanged too; what is older stays superseded.
+        resend_before: Send also what is unchanged and was accepted before this time (Unix seconds); what is older than
+            what stands there stays superseded.
     """
     plan = Plan()
     for candidates in _by_key(upserts).values():
@@ -54,13 +55,13 @@ def make_plan(
             continue
         state = states.get(winner.key)
         stale = (newest or {}).get(winner.key, "") > winner.as_of
-        _place(plan, winner, state, sync=sync, stale=stale, normalise=normalise, resend_all=resend_all)
+        _place(plan, winner, state, sync=sync, stale=stale, normalise=normalise, resend_before=resend_before)
     return plan
 
 
 def is_same(upsert: Upsert, state: State, normalise: Normalise) -> bool:
-    """Whether the API already holds what the upsert says."""
-    if not state.outdated:
+    """Whether the API already holds what the upsert says; a state without a fingerprint does not tell what it holds."""
+    if not state.fingerprint or not state.outdated:
         return state.fingerprint == upsert.fingerprint
     # The fingerprint is of another release: what counts is the payload, so that an upgrade resends nothing.
     return state.payload is not None and fingerprint(normalise(state.payload)) == upsert.fingerprint
@@ -74,16 +75,16 @@ def _place(
     sync: str,
     stale: bool,
     normalise: Normalise,
-    resend_all: bool,
+    resend_before: float | None,
 ) -> None:
-    if state is not None and state.sync != sync:
+    if state is not None and state.sync != sync and not state.removed:
         reason = f"the key belongs to the sync {state.sync}: {sync} may not write it as well"
         plan.invalid.append(Dropped(Outcome.INVALID, upsert.partition, upsert.rows, reason, upsert.key))
     elif stale or (state is not None and state.as_of > upsert.as_of):
         plan.superseded.append(upsert)
-    elif state is None:
+    elif state is None or state.removed:
         plan.create.append(upsert)
-    elif not resend_all and is_same(upsert, state, normalise):
+    elif is_same(upsert, state, normalise) and (resend_before is None or state.accepted_at >= resend_before):
         plan.unchanged.append(upsert)
     else:
         plan.update.append(upsert)

@@ -50,7 +50,10 @@ class Traffic:
 
 @dataclass(slots=True)
 class Report:
-    """The account of a delivery: `counts[partition][outcome]` in source rows, the reasons, the traffic."""
+    """The account of a delivery: `counts[partition][outcome]` in source rows, the reasons, the traffic.
+
+    `removed` and `removal_failed` count keys, by the partition that delivered them: no source row stands behind them.
+    """
 
     counts: defaultdict[str, Counter[Outcome]] = field(default_factory=lambda: defaultdict(Counter))
     reasons: defaultdict[str, defaultdict[tuple[Outcome, str], Reason]] = field(
@@ -59,6 +62,8 @@ class Report:
     traffic: Traffic = field(default_factory=Traffic)
     stopped: str = ""
     notes: list[str] = field(default_factory=list)
+    removed: Counter[str] = field(default_factory=Counter)
+    removal_failed: Counter[str] = field(default_factory=Counter)
 
     def count(self, upsert: Upsert, outcome: Outcome, reason: str = "") -> None:
         """Account for an upsert's rows."""
@@ -68,6 +73,14 @@ class Report:
         """Account for rows that never became an upsert."""
         for record in dropped:
             self._add(record.partition, record.outcome, len(record.rows), record.reason, record.key)
+
+    def note_removal(self, partition: str, key: str, failure: str) -> None:
+        """Account for a vanished key: taken away, or not, and then why."""
+        if failure:
+            self.removal_failed[partition] += 1
+            self.notes.append(f"{key} could not be taken away: {failure}")
+        else:
+            self.removed[partition] += 1
 
     def total(self, outcome: Outcome) -> int:
         """Rows with this outcome, over all partitions."""

@@ -11,6 +11,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from pipelines.delivery.destination import Destination
+from pipelines.delivery.gates import Ceiling, Ceilings
 from pipelines.delivery.upsert import Built, Outcome, Payload
 from pipelines.destinations.accounts import Account, Settings
 from pipelines.destinations.building import FRAME, Shaped, assemble, bad_condition, check_conserved, no_cycles, select
@@ -38,10 +39,30 @@ class Threshold(BaseModel):
             raise ValueError(msg)
         return self
 
+    def ceiling(self) -> Ceiling:
+        """The same as a bound on what one plan may do."""
+        return Ceiling(percent=self.percent, count=self.count)
+
     def exceeded(self, wrong: int, rows: int) -> bool:
         """Whether `wrong` of `rows` rows are more than the bound allows."""
         by_count = self.count is not None and wrong > self.count
         return by_count or (self.percent is not None and wrong * 100 > self.percent * rows)
+
+
+class CeilingsSpec(BaseModel):
+    """What one plan may do at most. Percentages are of the keys that the sync has delivered so far, at least 1 key."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    created: Threshold | None = Field(default=None, description="Keys that the sync has never delivered.")
+    changed: Threshold | None = Field(default=None, description="Keys whose payload differs from what was accepted.")
+    removed: Threshold | None = Field(
+        default=Threshold(percent=10, count=100), description="Keys that are taken away; null: no bound."
+    )
+
+    def ceilings(self) -> Ceilings:
+        """The same for the engine."""
+        return Ceilings(**{name: bound and bound.ceiling() for name, bound in self})
 
 
 class SyncSpec(BaseModel, ABC):
@@ -53,6 +74,8 @@ class SyncSpec(BaseModel, ABC):
     """The fields that `send_when` may name."""
     dated: ClassVar[bool] = False
     """Whether a key belongs to one date; else it shows the latest value only, whatever the date."""
+    removal: ClassVar[Literal["remove", "deactivate"]] = "remove"
+    """How this API lets go of a key."""
     settings: ClassVar[type[Settings]]
     """What the account of such a sync reads from the environment."""
 
@@ -74,6 +97,11 @@ class SyncSpec(BaseModel, ABC):
         description="Part of the account's allowance that this sync may use, above 0 and at most 1: "
         "for accounts that others use as well.",
     )
+    max_minutes: float | None = Field(
+        720,
+        description="Minutes after which a run sends nothing more, above 0; what is left is not sent, and the next run "
+        "takes it up. `null`: no end.",
+    )
     where: str | None = Field(
         default=None, description="SQL condition over the row's columns (DuckDB); other rows are not selected."
     )
@@ -93,6 +121,26 @@ class SyncSpec(BaseModel, ABC):
         description="Rejected, invalid and quarantined rows above this turn a partition red; by default none do.",
     )
 
+    ceilings: CeilingsSpec = Field(
+        default_factory=CeilingsSpec,
+        description="A plan that would do more is not sent at all, until somebody looked at it.",
+    )
+    vanished: Literal["keep", "remove", "deactivate"] = Field(
+        default="keep",
+        description="What becomes of keys that the source no longer has: kept, removed (Stativate, ValueStreamer), or "
+        "deactivated (feedback.house: inactive; DNSimple: state unknown).",
+    )
+    keys_from: str | None = Field(
+        default=None,
+        description="One of the table's catalogues: a key has vanished when its code is no longer there. Needed for "
+        "`vanished` where a key shows the latest of many partitions.",
+    )
+    park_after: int | None = Field(
+        default=3,
+        description="After so many rejections of the same payload in a row it is not sent again until it changes; "
+        "null: never parked.",
+    )
+
     @field_validator("share")
     @classmethod
     def _part_of_one(cls, share: float) -> float:
@@ -100,6 +148,14 @@ class SyncSpec(BaseModel, ABC):
             msg = f"{share:g} is no part of an allowance: choose one above 0, at most 1"
             raise ValueError(msg)
         return share
+
+    @field_validator("max_minutes")
+    @classmethod
+    def _some_time(cls, minutes: float | None) -> float | None:
+        if minutes is not None and not 0 < minutes < float("inf"):
+            msg = f"{minutes:g} is no time for a run: choose minutes above 0, or null for no end"
+            raise ValueError(msg)
+        return minutes
 
     @field_validator("where")
     @classmethod
@@ -115,6 +171,27 @@ class SyncSpec(BaseModel, ABC):
             msg = f"{where!r} is more than one condition"
             raise ValueError(msg)
         return where
+
+    @field_validator("park_after")
+    @classmethod
+    def _once_at_least(cls, times: int | None) -> int | None:
+        if times is not None and times < 1:
+            msg = f"after {times} rejections nothing could ever be sent: choose 1 or more, or null"
+            raise ValueError(msg)
+        return times
+
+    @model_validator(mode="after")
+    def _removal_fits(self) -> SyncSpec:
+        if self.vanished not in {"keep", self.removal}:
+            msg = f"vanished: {self.settings.api} knows keep and {self.removal}, not {self.vanished}"
+            raise ValueError(msg)
+        if self.keys_from is not None and self.vanished == "keep":
+            msg = f"keys_from: it says which keys have vanished, and these are kept; set vanished: {self.removal}"
+            raise ValueError(msg)
+        if self.keys_from is not None and self.dated:
+            msg = "keys_from: a dated key has vanished when its partition no longer has its row; leave it out"
+            raise ValueError(msg)
+        return self
 
     @model_validator(mode="after")
     def _comparable_fields(self) -> SyncSpec:

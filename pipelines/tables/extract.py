@@ -17,7 +17,7 @@ from pipelines.tables.contracts import Contract, for_areas, for_readings
 from pipelines.tables.convert import convert
 from pipelines.tables.failures import Broken
 from pipelines.tables.grains import SNAPSHOT, Calendar
-from pipelines.tables.names import quarantine_of, valid_of
+from pipelines.tables.names import quarantine_of, suspects_of, valid_of
 from pipelines.tables.sources.wanted import Undated, Wanted
 from pipelines.tables.spec import AREA_CANONICAL, CANONICAL, AnyTable, TableSpec
 from pipelines.tables.store import PartitionStore
@@ -73,10 +73,13 @@ def extract(
     loaded = load_catalogues(spec, base=base, environ=environ)
     harvest = sources.read(spec.source, wanted_of(spec, keys), base=base, environ=environ)
     validated = validate(harvest.table, contract_of(spec))
-    valid = catalogues.join_all(completed(validated.valid, spec, now), loaded)
+    valid, suspects = (
+        catalogues.join_all(completed(rows, spec, now), loaded) for rows in (validated.valid, validated.suspects)
+    )
     failed = {**harvest.failed, **_empty_days(spec, keys, harvest)}
     good = [key for key in keys if key not in failed]
-    stored = _store(spec.name, good, harvest.table, Validated(valid, validated.quarantine, validated.broken), store)
+    parts = Validated(valid, validated.quarantine, suspects, validated.broken)
+    stored = _store(spec.name, good, harvest.table, parts, store)
     facts = {key: stored[key] if key in stored else PartitionFacts(key, failed=failed[key]) for key in keys}
     return Extracted(facts, harvest.undated, {item.name: item for item in loaded})
 
@@ -142,6 +145,8 @@ def _store(
     for asset, tables in parts.items():
         store.write_all(asset, tables)
     extracted, valid, quarantined = parts.values()
+    if validated.suspects.num_rows:  # looked at only where a partition's quarantine has rows
+        store.write_all(suspects_of(table), _by_partition(validated.suspects, keys))
     return {
         key: PartitionFacts(
             key,

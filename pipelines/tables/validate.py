@@ -34,15 +34,17 @@ _QUARANTINE = ("partition", "row", "reasons", "rules")
 
 @dataclass(frozen=True, slots=True)
 class Validated:
-    """Every row stands in one of the two tables.
+    """Every row stands in one of the first two tables.
 
     `valid`: `partition`, `row`, the contract's columns converted, then the source's further columns as they are.
     `quarantine`: `partition`, `row`, `reasons` (one text), `rules` (a list of column/rule), then all of the source's
-    columns as text. `broken`: per partition, how often each rule was broken.
+    columns as text. `suspects`: the quarantine's rows in the form of `valid`, empty where they cannot be converted.
+    `broken`: per partition, how often each rule was broken.
     """
 
     valid: pa.Table
     quarantine: pa.Table
+    suspects: pa.Table
     broken: Mapping[str, Sequence[Broken]]
 
 
@@ -180,7 +182,7 @@ def _split(raw: pa.Table, typed: pa.Table, failures: Sequence[Failure], contract
         **dict(zip(typed.column_names, typed.columns, strict=True)),
     }
     columns |= {passed_name(name, contract.reserved): raw[name] for name in further}
-    valid = pa.table(columns)
+    whole = pa.table(columns)
     taken = raw.take(reasons["position"])
     texts = {passed_name(name, _QUARANTINE): shown(taken[name]) for name in raw.column_names if name not in RESERVED}
     own = {
@@ -190,7 +192,8 @@ def _split(raw: pa.Table, typed: pa.Table, failures: Sequence[Failure], contract
         "rules": reasons["rules"],
     }
     return Validated(
-        valid if good.all() else valid.filter(pa.array(good)),
+        whole if good.all() else whole.filter(pa.array(good)),
         pa.table({**own, **texts}),
+        whole.take(reasons["position"]),
         histogram(listed, raw["partition"]),
     )

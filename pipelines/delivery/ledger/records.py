@@ -28,13 +28,18 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What was last accepted at a key."""
+    """What was last accepted at a key, at Unix time `accepted_at`; `removed`: it was taken away since.
+
+    The fingerprint is empty where something else may stand there by now.
+    """
 
     sync: str
     as_of: str
     fingerprint: str
     version: int
     payload: Payload | None = None
+    accepted_at: float = 0.0
+    removed: bool = False
 
     @property
     def outdated(self) -> bool:
@@ -58,3 +63,29 @@ class Record:
     upsert: Upsert
     verdict: Verdict
     old: Payload | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """What was rejected so often that it waits for another payload; `fingerprint` is of the rejected one."""
+
+    fingerprint: str
+    times: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A key that the sync has delivered and not removed, with the partition it came from."""
+
+    key: str
+    partition: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A sync that sends nothing until it is released; `since` is Unix time."""
+
+    since: float
+    who: str
+    reason: str

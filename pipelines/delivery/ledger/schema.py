@@ -1,4 +1,4 @@
-"""The ledger's tables and their version. They are documented here because people query them with SQL.
+"""The ledger's tables. They are documented here because people query them with SQL; `versions` brings them up to date.
 
 All times are Unix seconds, payloads are JSON text, `rows` are JSON lists of row numbers in the partition's stored
 extract. `scope` is one account in one mode at one address: state of the sandbox never answers for the live account.
@@ -10,7 +10,6 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
-    Connection,
     Double,
     Index,
     Integer,
@@ -18,13 +17,9 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
-    inspect,
-    select,
 )
 
-from pipelines.delivery.errors import LedgerError
-
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 metadata = MetaData()
 _row_id = BigInteger().with_variant(Integer, "sqlite")
@@ -64,6 +59,7 @@ state = Table(
     Column("partition", Text, nullable=False),
     Column("accepted_at", Double, nullable=False),
     Column("run", Text, nullable=False),
+    Column("removed_at", Double, comment="the key was taken away; what stood there remains here"),
     sqlite_with_rowid=False,
 )
 
@@ -93,10 +89,10 @@ deliveries = Table(
     Column("key", Text, nullable=False),
     Column("partition", Text, nullable=False),
     Column("as_of", Text, nullable=False),
-    Column("outcome", Text, nullable=False),
+    Column("outcome", Text, nullable=False, comment="created, updated, accepted; removed"),
     Column("status", Integer, comment="HTTP status; empty where a read-back settled it"),
     Column("old", Text, comment="the payload that stood there before, as far as the ledger knew"),
-    Column("new", Text, nullable=False),
+    Column("new", Text, nullable=False, comment="JSON null for a removal"),
     Column("rows", Text, nullable=False),
     Column("run", Text, nullable=False),
     Column("config", Text, nullable=False, comment="hash of the sync's configuration"),
@@ -114,7 +110,7 @@ open_outcomes = Table(
     Column("sync", Text, nullable=False),
     Column("partition", Text, nullable=False),
     Column("as_of", Text, nullable=False),
-    Column("outcome", Text, nullable=False),
+    Column("outcome", Text, nullable=False, comment="rejected, failed, unknown, not_sent; removal_failed"),
     Column("reason", Text, nullable=False),
     Column("status", Integer),
     Column("payload", Text, nullable=False),
@@ -122,8 +118,16 @@ open_outcomes = Table(
     Column("first_at", Double, nullable=False),
     Column("last_at", Double, nullable=False),
     Column("run", Text, nullable=False),
+    Column("fingerprint", Text, nullable=False, server_default="", comment="of the payload"),
+    Column(
+        "same",
+        Integer,
+        nullable=False,
+        server_default="0",
+        comment="rejections of this very payload in a row; from the sync's park_after on it is parked",
+    ),
     Index("open_outcomes_by_partition", "scope", "sync", "partition"),
-    comment="rejected, failed, unknown and not sent upserts; gone when the key is settled",
+    comment="what somebody or some later run has to come back to; gone when the key is settled",
 )
 
 paces = Table(
@@ -137,6 +141,7 @@ paces = Table(
         nullable=False,
         comment="sends the holder may have made since `state` was written",
     ),
+    Column("holder", Text, comment="JSON: who has had the turn last: run, host, process, since"),
 )
 
 waiters = Table(
@@ -151,33 +156,36 @@ waiters = Table(
 )
 
 
-def prepare(connection: Connection, ledger_id: str) -> str:
-    """Create what is missing and return the ledger's id.
+contacts = Table(
+    "contacts",
+    metadata,
+    Column("scope", Integer, primary_key=True),
+    Column("sync", Text, primary_key=True),
+    Column("since", Double, nullable=False),
+    Column("policy", Text, nullable=False, comment="take_over, keep, trusted; known: had state before contacts"),
+    Column("found", Text, nullable=False, comment="JSON: how many keys were same, differ, only_here, only_there"),
+    comment="syncs that may write to an account: somebody has looked at what stood there before",
+)
 
-    Raises:
-        LedgerError: the tables were written by a newer version of the product.
-    """
-    if not inspect(connection).has_table(meta.name):
-        metadata.create_all(connection)
-        # Two processes may get here at once: the second finds the first one's rows.
-        known = _meta(connection)
-        if "schema_version" not in known:
-            connection.execute(
-                meta.insert(),
-                [
-                    {"name": "schema_version", "value": str(SCHEMA_VERSION)},
-                    {"name": "ledger_id", "value": ledger_id},
-                ],
-            )
-    known = _meta(connection)
-    version = int(known.get("schema_version", "0"))
-    if version != SCHEMA_VERSION:
-        raise LedgerError(
-            f"the ledger has schema version {version}, this release of pipelines knows {SCHEMA_VERSION}",
-            do="Run the release that wrote it, or point PIPELINES_LEDGER_URL at another database.",
-        )
-    return known["ledger_id"]
+holds = Table(
+    "holds",
+    metadata,
+    Column("sync", Text, primary_key=True),
+    Column("since", Double, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    comment="syncs that send nothing until they are released",
+)
 
-
-def _meta(connection: Connection) -> dict[str, str]:
-    return {row.name: row.value for row in connection.execute(select(meta.c.name, meta.c.value))}
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("id", _row_id, primary_key=True),
+    Column("at", Double, nullable=False),
+    Column("what", Text, nullable=False, comment="adopt, hold, release, retry, override, confirm"),
+    Column("sync", Text, nullable=False, comment="the sync, or the account where it is about one"),
+    Column("who", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("run", Text, nullable=False, comment="empty for a command"),
+    comment="append-only: what people decided",
+)

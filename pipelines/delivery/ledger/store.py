@@ -15,9 +15,9 @@ from sqlalchemy import Connection, bindparam, delete, select, update
 from pipelines.delivery import fingerprint
 from pipelines.delivery.ledger import schema
 from pipelines.delivery.ledger.database import Database
-from pipelines.delivery.ledger.records import Attempt, Record, Run, Scope, State
+from pipelines.delivery.ledger.records import Attempt, Parked, Record, Run, Scope, State
 from pipelines.delivery.ledger.scopes import find_scope, take_address
-from pipelines.delivery.upsert import ACCEPTED, OPEN, Outcome, Upsert
+from pipelines.delivery.upsert import ACCEPTED, OPEN, Outcome, Payload, Upsert
 
 
 class Ledger(Database):
@@ -40,14 +40,34 @@ class Ledger(Database):
     def states(self, connection: Connection, scope: Scope, keys: Sequence[str], *, payloads: bool) -> dict[str, State]:
         """What was last accepted at these keys; keys never accepted are absent."""
         table = schema.state
-        columns = [table.c.key, table.c.sync, table.c.as_of, table.c.fingerprint, table.c.fingerprint_version]
+        columns = [
+            table.c.key,
+            table.c.sync,
+            table.c.as_of,
+            table.c.fingerprint,
+            table.c.fingerprint_version,
+            table.c.accepted_at,
+            table.c.removed_at,
+        ]
         if payloads:
             columns.append(table.c.payload)
         rows = connection.execute(select(*columns).where(table.c.scope == scope.id, self.among(table.c.key, keys)))
         return {
-            key: State(sync, as_of, hashed, version, orjson.loads(payload[0]) if payload else None)
-            for key, sync, as_of, hashed, version, *payload in map(tuple, rows)
+            key: State(
+                sync, as_of, hashed, version, orjson.loads(payload[0]) if payload else None, at, removed is not None
+            )
+            for key, sync, as_of, hashed, version, at, removed, *payload in map(tuple, rows)
         }
+
+    def accepted(self, connection: Connection, scope: Scope, sync: str) -> dict[str, tuple[Payload, str | None]]:
+        """All that was accepted of a sync: key -> the last payload, and the API's own id where its answers tell it."""
+        table = schema.state
+        rows = connection.execute(
+            select(table.c.key, table.c.payload, table.c.remote_id).where(
+                table.c.scope == scope.id, table.c.sync == sync
+            )
+        )
+        return {key: (orjson.loads(payload), remote_id) for key, payload, remote_id in map(tuple, rows)}
 
     def advance(self, connection: Connection, scope: Scope, upserts: Iterable[Upsert]) -> None:
         """Remember that unchanged values were seen at a newer `as_of`: an older, different one may not undo them."""
@@ -59,6 +79,14 @@ class Ledger(Database):
                 .where(table.c.scope == scope.id, table.c.key == bindparam("k"), table.c.as_of < bindparam("a"))
                 .values(as_of=bindparam("a"), partition=bindparam("p")),
                 rows,
+            )
+
+    def doubt(self, connection: Connection, scope: Scope, keys: Sequence[str]) -> None:
+        """What stands at these keys is not, or need not be, what was last accepted: the next upsert is sent anyway."""
+        table = schema.state
+        if keys:
+            connection.execute(
+                update(table).where(table.c.scope == scope.id, self.among(table.c.key, keys)).values(fingerprint="")
             )
 
     # -- attempts
@@ -122,7 +150,8 @@ class Ledger(Database):
         """
         accepted = [record for record in records if record.verdict.outcome in ACCEPTED]
         still_open = [record for record in records if record.verdict.outcome in OPEN]
-        self.put(connection, schema.state, [_state_row(scope, run, record, now) for record in accepted])
+        states = [_state_row(scope, run, record, now) for record in accepted]
+        self.put(connection, schema.state, states, fill=("remote_id",))
         if accepted:
             connection.execute(
                 schema.deliveries.insert(),
@@ -144,8 +173,30 @@ class Ledger(Database):
         table = schema.open_outcomes
         return list(connection.scalars(select(table.c.key).where(table.c.scope == scope.id, table.c.sync == sync)))
 
-    def _open(self, connection: Connection, scope: Scope, run: Run, records: Sequence[Record], now: float) -> None:
+    def parked(self, connection: Connection, scope: Scope, sync: str, after: int) -> dict[str, Parked]:
+        """The sync's keys whose very payload was rejected `after` times in a row or more."""
         table = schema.open_outcomes
+        rows = connection.execute(
+            select(table.c.key, table.c.fingerprint, table.c.same, table.c.reason).where(
+                table.c.scope == scope.id,
+                table.c.sync == sync,
+                table.c.outcome == str(Outcome.REJECTED),
+                table.c.same >= after,
+            )
+        )
+        return {key: Parked(*parked) for key, *parked in map(tuple, rows)}
+
+    def _open(self, connection: Connection, scope: Scope, run: Run, records: Sequence[Record], now: float) -> None:
+        """Open rows for these; how often one and the same payload was rejected in a row is counted on."""
+        if not records:
+            return
+        table = schema.open_outcomes
+        found = connection.execute(
+            select(table.c.key, table.c.fingerprint, table.c.same).where(
+                table.c.scope == scope.id, self.among(table.c.key, [record.upsert.key for record in records])
+            )
+        )
+        before = {(key, mark): same for key, mark, same in map(tuple, found)}
         rows = [
             {
                 "scope": scope.id,
@@ -161,6 +212,9 @@ class Ledger(Database):
                 "first_at": now,
                 "last_at": now,
                 "run": run.id,
+                "fingerprint": record.upsert.fingerprint,
+                "same": before.get((record.upsert.key, record.upsert.fingerprint), 0)
+                + (record.verdict.outcome is Outcome.REJECTED),
             }
             for record in records
         ]
@@ -181,6 +235,7 @@ def _state_row(scope: Scope, run: Run, record: Record, now: float) -> dict[str, 
         "partition": upsert.partition,
         "accepted_at": now,
         "run": run.id,
+        "removed_at": None,
     }
 
 

@@ -55,6 +55,7 @@ class DnsimpleSpec(SyncSpec):
     """A row as a status: the latest known state of a resource in a context."""
 
     comparable: ClassVar[Collection[str]] = FIELDS
+    removal: ClassVar[Literal["remove", "deactivate"]] = "deactivate"
     settings: ClassVar[type[Settings]] = DnsimpleSettings
 
     resource: str = Field(

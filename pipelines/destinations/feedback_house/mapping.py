@@ -35,6 +35,7 @@ class FeedbackHouseSpec(SyncSpec):
     """A row as an area. The newest state of each key is sent, parents before their children."""
 
     comparable: ClassVar[Collection[str]] = tuple(FIELDS)
+    removal: ClassVar[Literal["remove", "deactivate"]] = "deactivate"
     settings: ClassVar[type[Settings]] = FeedbackHouseSettings
 
     key: str = Field(default="{area_code}", description="Template of the area's key, which becomes its correlationID.")

@@ -1,0 +1,68 @@
+"""The version of a ledger's tables: new ones are created, older ones brought up to date, newer ones left alone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+
+from sqlalchemy import Column, Connection, Table, inspect, literal, select, text, update
+from sqlalchemy.schema import CreateColumn
+
+from pipelines.delivery.errors import LedgerError
+from pipelines.delivery.ledger import schema
+
+_LOCK = 7_065_391_282_318_127
+"""Any number, the same in every release: two processes that start at once do not both migrate."""
+
+
+def prepare(connection: Connection, ledger_id: str) -> str:
+    """Create the tables or bring them up to date, in the caller's transaction, and return the ledger's id.
+
+    Raises:
+        LedgerError: the tables were written by a newer release.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("select pg_advisory_xact_lock(:n)"), {"n": _LOCK})
+    if not inspect(connection).has_table(schema.meta.name):
+        schema.metadata.create_all(connection)
+        known = {"schema_version": str(schema.SCHEMA_VERSION), "ledger_id": ledger_id}
+        connection.execute(schema.meta.insert(), [{"name": name, "value": value} for name, value in known.items()])
+        return ledger_id
+    known = {row.name: row.value for row in connection.execute(select(schema.meta.c.name, schema.meta.c.value))}
+    version = int(known.get("schema_version", "0"))
+    if version not in {*_STEPS, schema.SCHEMA_VERSION}:
+        raise LedgerError(
+            f"the ledger has schema version {version}, this release of pipelines knows up to {schema.SCHEMA_VERSION}",
+            do="Run the release that wrote it, or point PIPELINES_LEDGER_URL at another database.",
+        )
+    while version < schema.SCHEMA_VERSION:
+        _STEPS[version](connection)
+        version += 1
+    connection.execute(
+        update(schema.meta).where(schema.meta.c.name == "schema_version").values(value=str(schema.SCHEMA_VERSION))
+    )
+    return known["ledger_id"]
+
+
+def _to_2(connection: Connection) -> None:
+    """Removals, parked rejections, who has the turn; contacts, holds, decisions."""
+    _add(connection, schema.state.c.removed_at)
+    _add(connection, schema.open_outcomes.c.fingerprint)
+    _add(connection, schema.open_outcomes.c.same)
+    _add(connection, schema.paces.c.holder)
+    for table in (schema.contacts, schema.holds, schema.decisions):
+        table.create(connection)
+    # Whoever delivered before may go on: first contact was made then.
+    state = schema.state
+    known = select(state.c.scope, state.c.sync, literal(time.time()), literal("known"), literal("{}")).distinct()
+    connection.execute(schema.contacts.insert().from_select(["scope", "sync", "since", "policy", "found"], known))
+
+
+def _add(connection: Connection, column: Column[object]) -> None:
+    table: Table = column.table
+    written = CreateColumn(column).compile(dialect=connection.dialect)
+    connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {written}")
+
+
+_STEPS: Mapping[int, Callable[[Connection], None]] = {1: _to_2}
+"""From each older version the step to the next."""

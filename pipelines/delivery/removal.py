@@ -1,0 +1,98 @@
+"""Keys that the source no longer has: found by comparing the ledger with the source, taken away one by one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from sqlalchemy import Connection
+
+from pipelines.delivery.caller import STOPS, Caller
+from pipelines.delivery.destination import Destination, Ordered
+from pipelines.delivery.ledger import Known, Ledger, Run, Scope, Turn
+from pipelines.delivery.ledger.removals import Removal, known_keys, record_removals, removals_of
+from pipelines.delivery.report import Report
+from pipelines.delivery.upsert import ACCEPTED, Outcome, Upsert, Verdict
+
+
+class Vanishing(Protocol):
+    """Which keys the source no longer has, as far as it can be said."""
+
+    @property
+    def partitions(self) -> Sequence[str] | None:
+        """Only keys last delivered from these can have vanished; None: any of the sync's."""
+        ...
+
+    def vanished(self, known: Iterable[Known]) -> list[str]:
+        """Those of the known keys that are gone."""
+        ...
+
+
+@dataclass(slots=True)
+class Remover:
+    """Takes vanished keys away, inside the turn. An absent key counts as taken away, so that it may be repeated."""
+
+    ledger: Ledger
+    scope: Scope
+    run: Run
+    turn: Turn
+    destination: Destination
+    caller: Caller
+    in_flight: int
+    report: Report
+    clock: Callable[[], float]
+    _left: list[str] = field(default_factory=list)
+
+    def find(self, connection: Connection, vanishing: Vanishing) -> int:
+        """Look which keys have vanished; returns how many."""
+        known = known_keys(self.ledger, connection, self.scope, self.run.sync, vanishing.partitions)
+        self._left = vanishing.vanished(known) if known else []
+        return len(self._left)
+
+    def leave(self, reason: str) -> None:
+        """Nothing is taken away in this run."""
+        if self._left:
+            self.report.notes.append(f"{len(self._left)} vanished keys were left as they are: {reason}")
+        self._left = []
+
+    async def remove(self, *, most: int) -> bool:
+        """Take away up to `most` of them; whether any are left."""
+        if self.caller.stopped is not None:
+            self.leave(str(self.caller.stopped))
+        group, self._left = self._left[:most], self._left[most:]
+        if not group:
+            return False
+        with self.turn.transaction(reserve=4 * len(group)) as connection:
+            removals = removals_of(self.ledger, connection, self.scope, group)
+        gate = asyncio.Semaphore(self.in_flight)
+        for of_rank in self._last_first(removals):
+            verdicts = await asyncio.gather(*(self._one(one, gate) for one in of_rank))
+            self._note(list(zip(of_rank, verdicts, strict=True)), reserve=4 * len(group))
+        return bool(self._left)
+
+    def _last_first(self, removals: Sequence[Removal]) -> list[list[Removal]]:
+        """What others build on goes after them: an area after the areas below it."""
+        if not isinstance(self.destination, Ordered):
+            return [list(removals)]
+        ranks = self.destination.ranks([Upsert(one.key, one.as_of, one.payload, "", "", ()) for one in removals])
+        groups: dict[int, list[Removal]] = {}
+        for one in removals:
+            groups.setdefault(ranks.get(one.key, 0), []).append(one)
+        return [groups[rank] for rank in sorted(groups, reverse=True)]
+
+    async def _one(self, removal: Removal, gate: asyncio.Semaphore) -> Verdict:
+        async with gate:
+            try:
+                return await self.destination.remove(removal.key, removal.payload, self.caller)
+            except STOPS as stop:
+                return Verdict(Outcome.NOT_SENT, str(stop))
+
+    def _note(self, done: Sequence[tuple[Removal, Verdict]], *, reserve: int) -> None:
+        now = self.clock()
+        with self.turn.transaction(reserve=reserve) as connection:
+            record_removals(self.ledger, connection, self.scope, self.run, done, now=now)
+        for removal, verdict in done:
+            failure = "" if verdict.outcome in ACCEPTED else verdict.reason
+            self.report.note_removal(removal.partition, removal.key, failure)
