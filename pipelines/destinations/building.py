@@ -126,13 +126,15 @@ def assemble(frame: pd.DataFrame, shaped: Shaped, normalise: Normalise, ambiguou
     # Rows that say the same share one payload object, whose fingerprint is made once.
     distinct = {id(shaped.payloads[at]): shaped.payloads[at] for at in sent}
     marks = {one: fingerprint(normalise(payload)) for one, payload in distinct.items()}
-    upserts = []
-    for at in sent:
-        payload = shaped.payloads[at]
-        rows = merged.get(at) or (source.rows[at],)
-        upserts.append(
-            Upsert(shaped.keys[at], source.as_of[at], payload, marks[id(payload)], source.partitions[at], rows)
-        )
+    fields = (
+        map(shaped.keys.__getitem__, sent),
+        map(source.as_of.__getitem__, sent),
+        map(shaped.payloads.__getitem__, sent),
+        (marks[id(shaped.payloads[at])] for at in sent),
+        map(source.partitions.__getitem__, sent),
+        (merged.get(at) or (source.rows[at],) for at in sent),
+    )
+    upserts = list(map(Upsert, *fields))
     problems |= clashes
     return Built(upserts, _dropped(source, problems, {at: shaped.keys[at] or None for at in problems}))
 
