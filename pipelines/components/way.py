@@ -1,0 +1,78 @@
+"""The way to an account: the ledger's state of it, the turn, the pace and HTTP, put together for one run or command."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from pipelines.delivery.caller import AccountRules, Caller
+from pipelines.delivery.destination import Destination
+from pipelines.delivery.http import HttpPort
+from pipelines.delivery.ledger import Ledger, Priority, Scope, Turn
+from pipelines.delivery.pace import Pace
+from pipelines.delivery.report import Traffic
+from pipelines.destinations.accounts import Account
+from pipelines.destinations.base import SyncSpec
+from pipelines.home import Home
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """What it takes to speak to a sync's account, and to write down what was said."""
+
+    account: Account
+    ledger: Ledger
+    scope: Scope
+    turn: Turn
+    destination: Destination
+    caller: Caller
+
+
+@asynccontextmanager
+async def open_way(
+    sync: SyncSpec, account: Account, home: Home, priority: Priority, traffic: Traffic
+) -> AsyncIterator[Way]:
+    """Open ledger and connections, and close them at the end; what goes over the wire is counted in `traffic`.
+
+    Raises:
+        AddressChanged: a live account has state under another address.
+        LedgerError: the ledger cannot be used.
+    """
+    ledger = Ledger(home.ledger_url)
+    try:
+        async with _port(account) as port:
+            scope = ledger.scope(
+                account.name, account.mode, account.address_hash, account.sandbox_id or "", time.time()
+            )
+            destination = sync.connect(account)
+            pace = Pace(account.limits.windows, share=sync.share)
+            turn = Turn(ledger, f"{account.mode}.{sync.quota or account.name}", priority, pace)
+            caller = Caller(_rules(account, destination), port, pace, traffic)
+            yield Way(account, ledger, scope, turn, destination, caller)
+    finally:
+        ledger.close()
+
+
+def _port(account: Account) -> HttpPort:
+    return HttpPort(
+        base_url=account.url or "http://127.0.0.1",
+        headers=account.headers,
+        secrets=account.secrets,
+        timeout_s=account.timeout_s,
+        max_connections=account.limits.in_flight,
+    )
+
+
+def _rules(account: Account, destination: Destination) -> AccountRules:
+    sandbox = account.mode == "sandbox"
+    return AccountRules(
+        account.name,
+        account.url,
+        destination.transient,
+        when_refused="Start the sandbox with `pipelines sandbox`, or everything with `pipelines dev`."
+        if sandbox
+        else "",
+        give_up_when_refused=sandbox,
+    )
