@@ -13,12 +13,15 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
+from typing import NamedTuple
 
 import orjson
 import pandas as pd
 
 from pipelines.components.vanishing import vanishing_of
-from pipelines.components.way import open_way
+from pipelines.components.way import Errand, open_way
+from pipelines.delivery.caller import Patience
+from pipelines.delivery.deadline import Deadline
 from pipelines.delivery.deliver import Delivery
 from pipelines.delivery.gates import Gates
 from pipelines.delivery.ledger import Priority, Run
@@ -103,6 +106,12 @@ class SyncResult:
     seconds: float = 0.0
 
 
+class _Wanted(NamedTuple):
+    built: Built
+    newest: Mapping[str, str]
+    vanishing: Vanishing | None
+
+
 @dataclass(frozen=True, slots=True)
 class SyncRunner:
     """Runs one sync over stored partitions of its table.
@@ -116,6 +125,7 @@ class SyncRunner:
     folder: Path = field(default_factory=Path)
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     progress: Progress | None = None
+    patience: Patience = field(default_factory=Patience)
 
     def run(self, order: Order) -> SyncResult:
         """Deliver the partitions.
@@ -127,6 +137,8 @@ class SyncRunner:
             TableError: a stored partition cannot be read.
         """
         started = time.monotonic()
+        minutes = self.sync.max_minutes
+        deadline = None if minutes is None else Deadline(time.time() + minutes * 60, minutes)
         store = PartitionStore(self.home.store_url)
         account = read_account(
             self.sync.account, self.sync.settings, self.sync.mode, home=self.home, environ=self.environ
@@ -146,7 +158,7 @@ class SyncRunner:
         vanishing = vanishing_of(
             self.sync, self.table, built, present, store=store, folder=self.folder, environ=self.environ
         )
-        report = asyncio.run(self._deliver(account, order, built, newest, vanishing))
+        report = asyncio.run(self._deliver(account, order, _Wanted(built, newest, vanishing), deadline))
         report.notes.extend(vanishing.notes if vanishing else ())
         results = {partition: self._account(store, partition, report, last=present[-1]) for partition in present}
         return SyncResult(results, report, missing, time.monotonic() - started)
@@ -155,12 +167,12 @@ class SyncRunner:
         self,
         account: Account,
         order: Order,
-        built: Built,
-        newest: Mapping[str, str],
-        vanishing: Vanishing | None,
+        wanted: _Wanted,
+        deadline: Deadline | None,
     ) -> Report:
         report = Report()
-        async with open_way(self.sync, account, self.home, order.priority, report.traffic) as way:
+        errand = Errand(order.priority, report.traffic, self.patience, deadline)
+        async with open_way(self.sync, account, self.home, errand) as way:
             run = Run(order.run_id, self.sync.name, config_hash(self.sync))
             delivery = Delivery(
                 run=run,
@@ -183,7 +195,7 @@ class SyncRunner:
                 report=report,
                 progress=self.progress,
             )
-            return await delivery.deliver(built, newest, vanishing)
+            return await delivery.deliver(*wanted)
 
     def _newer_in_store(
         self, store: PartitionStore, present: Sequence[str], stored: Collection[str], upserts: Iterable[Upsert]

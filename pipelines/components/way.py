@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from pipelines.delivery.caller import AccountRules, Caller
+from pipelines.delivery.caller import AccountRules, Caller, Patience
+from pipelines.delivery.deadline import Deadline
 from pipelines.delivery.destination import Destination
 from pipelines.delivery.http import HttpPort
 from pipelines.delivery.ledger import Ledger, Priority, Scope, Turn
@@ -30,11 +31,19 @@ class Way:
     caller: Caller
 
 
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """How urgent it is, where requests are counted, how patient it is with a sick API, and until when it goes on."""
+
+    priority: Priority
+    traffic: Traffic
+    patience: Patience = field(default_factory=Patience)
+    deadline: Deadline | None = None
+
+
 @asynccontextmanager
-async def open_way(
-    sync: SyncSpec, account: Account, home: Home, priority: Priority, traffic: Traffic
-) -> AsyncIterator[Way]:
-    """Open ledger and connections, and close them at the end; what goes over the wire is counted in `traffic`.
+async def open_way(sync: SyncSpec, account: Account, home: Home, errand: Errand) -> AsyncIterator[Way]:
+    """Open ledger and connections, and close them at the end.
 
     Raises:
         AddressChanged: a live account has state under another address.
@@ -48,8 +57,10 @@ async def open_way(
             )
             destination = sync.connect(account)
             pace = Pace(account.limits.windows, share=sync.share)
-            turn = Turn(ledger, f"{account.mode}.{sync.quota or account.name}", priority, pace)
-            caller = Caller(_rules(account, destination), port, pace, traffic)
+            rules = _rules(account, destination)
+            caller = Caller(rules, port, pace, errand.traffic, errand.patience, deadline=errand.deadline)
+            quota = f"{account.mode}.{sync.quota or account.name}"
+            turn = Turn(ledger, quota, errand.priority, caller, deadline=errand.deadline)
             yield Way(account, ledger, scope, turn, destination, caller)
     finally:
         ledger.close()
@@ -75,4 +86,5 @@ def _rules(account: Account, destination: Destination) -> AccountRules:
         if sandbox
         else "",
         give_up_when_refused=sandbox,
+        secrets=account.secrets,
     )

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
+from pipelines.delivery.breaker import Breaker, BreakerPolicy
+from pipelines.delivery.deadline import Deadline
 from pipelines.delivery.errors import (
     AccountStopped,
     AccountUnavailable,
     CredentialsRefused,
     MediaTypeRefused,
     PipelinesError,
+    PlanRefused,
 )
 from pipelines.delivery.messages import Answer, Exchange, Lost, NotSent, Port, Request
 from pipelines.delivery.pace import Pace
 from pipelines.delivery.quota import RateHeaders, rate_headers
+from pipelines.delivery.redact import redact
 from pipelines.delivery.report import Traffic
 from pipelines.delivery.retry import RetryPolicy, retry_after_s, wait_before_retry
 
@@ -27,27 +34,44 @@ STOPS = (AccountStopped, AccountUnavailable)
 """What a call raises when nothing more may go out in this run."""
 
 _partition: ContextVar[str | None] = ContextVar("partition", default=None)
+_log = logging.getLogger(__name__)
 
 _LONGEST_PAUSE_S = 3700.0
 """A little more than the longest window that an API documents, an hour."""
+_NAP_S = 1.0
+"""Waiting is cut into naps, so that a clock set back and a stop are heeded soon."""
+_STRIKES = 3
+_SAID, _READ = 200, 10_000
 MAYBE_LANDED = frozenset({500, 502, 504})
 """After these a write may have been carried out: it is only resent where that is noticed by nobody."""
 
 
 @dataclass(frozen=True, slots=True)
 class AccountRules:
-    """What the caller has to know of an account. `when_refused` tells what to do if nothing listens there."""
+    """What the caller has to know of an account. `when_refused` tells what to do if nothing listens there.
+
+    `secrets` are kept out of every sentence that repeats what the API said.
+    """
 
     name: str
     url: str
     transient: frozenset[int]
     when_refused: str = ""
     give_up_when_refused: bool = False
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a request is tried again, and how long a sick API is waited for."""
+
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    breaker: BreakerPolicy = field(default_factory=BreakerPolicy)
 
 
 @contextmanager
 def for_partition(partition: str) -> Iterator[None]:
-    """Requests of this task are counted for the partition."""
+    """Requests of this task deliver upserts of the partition: they are counted for it, and refusals are strikes."""
     token = _partition.set(partition)
     try:
         yield
@@ -64,75 +88,152 @@ class Caller:
         port: Port,
         pace: Pace,
         traffic: Traffic,
-        policy: RetryPolicy | None = None,
+        patience: Patience | None = None,
         *,
-        breaker_after: int = 5,
+        deadline: Deadline | None = None,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        """`breaker_after`: so many requests in a row that fail for good stop the account for this run."""
+        """`deadline`: from then on nothing leaves."""
+        patience = patience or Patience()
         self._account = account
         self._port = port
         self._pace = pace
         self._traffic = traffic
-        self._policy = policy or RetryPolicy()
-        self._breaker_after = breaker_after
+        self._policy = patience.retry
+        self._breaker = Breaker(patience.breaker, clock=clock)
+        self._gate = asyncio.Lock()
+        self._probe_ended = asyncio.Event()
+        self._deadline = deadline
         self._clock = clock
         self._sleep = sleep
         self._jitter = jitter
-        self._failures = 0
+        self._strikes = 0
         self.stopped: PipelinesError | None = None
 
     async def __call__(self, request: Request) -> Exchange:
         """Send until the answer is final.
 
+        A write that was sent already and may have arrived ends with that answer, whatever stops its next try.
+
         Raises:
-            AccountStopped: the API answered 401 or 415, now or earlier in this run.
-            AccountUnavailable: nothing listens, or too many requests in a row failed for good.
+            AccountStopped: the API answered 401 or 415, or 402 and 403 too often, now or earlier in this run.
+            AccountUnavailable: nothing listens, the circuit breaker gave up, or the run's time is over.
         """
-        attempt, waited = 0, 0.0
+        attempt, waited, last = 0, 0.0, None
         while True:
             attempt += 1
-            exchange = await self._once(request)
-            wait = self._wait(request, exchange, attempt, waited)
+            try:
+                exchange, probe = await self._once(request)
+            except STOPS:
+                if last is not None and _may_have_landed(request, last):
+                    return last
+                raise
+            wait = None if probe else self._wait(request, exchange, attempt, waited)
             if wait is None:
                 break
+            last = exchange
             self._traffic.retries += 1
             waited += wait
             await self._sleep(wait)
-        self._watch(request, exchange)
+        self._watch(request, exchange, probe=probe)
         return exchange
 
-    async def _once(self, request: Request) -> Exchange:
-        if self.stopped is not None:
-            raise self.stopped
-        self._refuse_long_pause()
-        self._traffic.waited_s += await self._pace.acquire()
-        # Another request may have learned the worst while this one waited for its turn.
-        if self.stopped is not None:
-            raise self.stopped
-        sent_at = self._clock()
-        exchange = await self._port.send(request)
-        answered = exchange if isinstance(exchange, Answer) else None
-        self._traffic.note(_partition.get(), len(request.body or b""), answered.seconds if answered else None)
-        self._pace.answered(sent_at)
-        self._observe(answered.headers if answered else {})
-        if answered is not None:
-            self._heed(request, answered, sent_at)
-        return exchange
+    def stop(self, error: PipelinesError) -> None:
+        """Let nothing more out in this run."""
+        self.stopped = self.stopped or error
 
-    def _refuse_long_pause(self) -> None:
-        """Waiting for the next hour's allowance is pacing; what the API forbids for longer is for a later run."""
-        due_in = self._pace.due_in()
-        if due_in > _LONGEST_PAUSE_S:
+    @property
+    def resting(self) -> bool:
+        """Whether the API is sick and left alone for now."""
+        return not self._breaker.closed
+
+    def state(self) -> dict[str, Any]:
+        """As JSON, what the next holder of the turn needs: the pace's state and the breaker's."""
+        return self._pace.state() | {"breaker": self._breaker.state()}
+
+    def restore(self, state: dict[str, Any], reserved: int = 0) -> None:
+        """Go on where another holder's state ends; `reserved` sends more may have been made."""
+        self._pace.restore(state, reserved)
+        self._breaker.restore(state.get("breaker", {}))
+
+    # -- one sending
+
+    async def _once(self, request: Request) -> tuple[Exchange, bool]:
+        """Send once, when breaker and pace allow it: what came of it, and whether it went as the breaker's probe."""
+        probe = await self._pass()
+        try:
+            sent_at = self._clock()
+            exchange = await self._port.send(request)
+            answered = exchange if isinstance(exchange, Answer) else None
+            self._traffic.note(_partition.get(), len(request.body or b""), answered.seconds if answered else None)
+            self._pace.answered(sent_at)
+            self._observe(answered.headers if answered else {})
+            if answered is not None:
+                self._heed(request, answered, sent_at)
+        except BaseException:
+            self._end_probe(probe)
+            raise
+        return exchange, probe
+
+    async def _pass(self) -> bool:
+        """Wait until a request may leave; whether it does so as the probe."""
+        while True:
+            probe = await self._past_breaker()
+            try:
+                # Another request may learn the worst while this one waits for its turn.
+                waited = await self._pace.acquire(partial(self._goes_on, probe))
+            except BaseException:
+                self._end_probe(probe)
+                raise
+            if waited is not None:
+                self._traffic.waited_s += waited
+                return probe
+
+    async def _past_breaker(self) -> bool:
+        self._refuse(0.0)
+        if self._breaker.closed:
+            return False
+        async with self._gate:
+            while not self._breaker.closed:
+                due_in = self._breaker.due_in()
+                self._refuse(due_in)
+                if self._breaker.probing:
+                    await self._probe_ended.wait()
+                elif self._breaker.take_probe():
+                    self._probe_ended.clear()
+                    return True
+                else:
+                    await self._sleep(min(due_in, _NAP_S))
+        return False
+
+    def _goes_on(self, probe: bool, wait: float) -> bool:  # noqa: FBT001 - private
+        self._refuse(wait)
+        if wait > _LONGEST_PAUSE_S:
+            # Waiting for the next hour's allowance is pacing; what the API forbids for longer is for a later run.
             self._stop(
                 AccountUnavailable(
-                    f"account {self._account.name}: the API allows no request for another {due_in / 60:.0f} minutes",
+                    f"account {self._account.name}: the API allows no request for another {wait / 60:.0f} minutes",
                     do="Nothing more was sent. Run the partitions again after that.",
                     account=self._account.name,
                 )
             )
+        return probe or self._breaker.closed
+
+    def _refuse(self, wait: float) -> None:
+        """Raise what stopped the account, or stop it where the run is over before a request may leave."""
+        if self.stopped is not None:
+            raise self.stopped
+        if self._deadline is not None and self._clock() + wait >= self._deadline.at:
+            self._stop(self._deadline.error(self._account.name, "not everything could be sent"))
+
+    def _end_probe(self, probe: bool) -> None:  # noqa: FBT001 - private
+        if probe:
+            self._breaker.drop_probe()
+            self._probe_ended.set()
+
+    # -- what came of it
 
     def _observe(self, headers: Mapping[str, str]) -> None:
         """Let the pace heed the answer's rate headers, and know that a request is in flight no more."""
@@ -144,11 +245,15 @@ class Caller:
             self._pace.slow_down(retry_after_s(answer.headers, self._clock()), sent_at=sent_at)
         elif answer.ok:
             self._pace.speed_up()
+            if request.method != "GET":
+                self._strikes = 0
+        elif answer.status in (402, 403) and _partition.get() is not None:
+            self._strike(answer)
         elif answer.status == 401:
             self._stop(
                 CredentialsRefused(
                     f"account {self._account.name}: {request} was answered 401, the credentials are refused"
-                    f"{_words(answer)}",
+                    f"{self._words(answer)}",
                     do=f"Check the account's settings ({self._account.name.upper()}_...); nothing more was sent.",
                     account=self._account.name,
                     status=401,
@@ -158,7 +263,7 @@ class Caller:
             self._stop(
                 MediaTypeRefused(
                     f"account {self._account.name}: {request} was answered 415, the media type is refused"
-                    f"{_words(answer)}",
+                    f"{self._words(answer)}",
                     do=f"Set {self._account.name.upper()}_MEDIA_TYPE to the version this tenant speaks.",
                     account=self._account.name,
                     status=415,
@@ -171,7 +276,7 @@ class Caller:
         risky = request.method != "GET" and not request.repeatable
         if risky and isinstance(exchange, Answer) and exchange.status in MAYBE_LANDED:
             return None
-        return wait_before_retry(
+        wait = wait_before_retry(
             exchange,
             attempt,
             request=request,
@@ -181,11 +286,28 @@ class Caller:
             now=self._clock(),
             waited_s=waited_s,
         )
+        if wait is not None and self._deadline is not None and self._clock() + wait >= self._deadline.at:
+            return None
+        return wait
 
-    def _watch(self, request: Request, exchange: Exchange) -> None:
-        """The circuit breaker: count what failed for good, in a row."""
-        refused = isinstance(exchange, NotSent) and exchange.refused and self._account.give_up_when_refused
-        if refused:
+    def _strike(self, answer: Answer) -> None:
+        """402 and 403 are those upserts' own, until it looks as if everybody's were refused."""
+        self._strikes += 1
+        if self._strikes >= _STRIKES:
+            self.stop(
+                PlanRefused(
+                    f"account {self._account.name}: {self._strikes} requests in a row were refused with 402 or 403, "
+                    f"the last with {answer.status}{self._words(answer)}",
+                    do="Check the account's plan and its rights; nothing more was sent.",
+                    account=self._account.name,
+                    status=answer.status,
+                )
+            )
+
+    def _watch(self, request: Request, exchange: Exchange, *, probe: bool) -> None:
+        """Tell the breaker what became of a request in the end."""
+        if isinstance(exchange, NotSent) and exchange.refused and self._account.give_up_when_refused:
+            self._end_probe(probe)
             self._stop(
                 AccountUnavailable(
                     f"account {self._account.name}: nothing listens at {self._account.url}",
@@ -194,24 +316,42 @@ class Caller:
                 )
             )
         failed = isinstance(exchange, NotSent | Lost) or exchange.status == 429 or exchange.status >= 500
-        self._failures = self._failures + 1 if failed else 0
-        if self._failures >= self._breaker_after and self.stopped is None:
-            said = exchange.reason if isinstance(exchange, NotSent | Lost) else f"{exchange.status}{_words(exchange)}"
-            self.stopped = AccountUnavailable(
-                f"account {self._account.name}: {self._failures} requests in a row failed, the last {request}: {said}",
-                do="Nothing more was sent. Run the partitions again when the API is well.",
-                account=self._account.name,
+        was_closed = self._breaker.closed
+        self._breaker.note("read" if request.method == "GET" else "write", well=not failed, probe=probe)
+        if probe:
+            self._probe_ended.set()
+        if self._breaker.worn_out:
+            self.stop(
+                AccountUnavailable(
+                    f"account {self._account.name}: the API is not well: {self._breaker.row} requests in a row failed, "
+                    f"{self._breaker.failed_probes} of them after pauses, the last {request}: {self._said(exchange)}",
+                    do="Nothing more was sent. Run the partitions again when the API is well.",
+                    account=self._account.name,
+                )
+            )
+        elif failed and (probe or was_closed) and not self._breaker.closed:
+            _log.warning(
+                "account %s: the API is not well, nothing is sent for %.0f s; the last %s: %s",
+                *(self._account.name, self._breaker.due_in(), request, self._said(exchange)),
             )
 
-    def stop(self, error: AccountStopped | AccountUnavailable) -> None:
-        """Let nothing more out in this run."""
-        self.stopped = self.stopped or error
-
     def _stop(self, error: PipelinesError) -> None:
-        self.stopped = self.stopped or error
-        raise self.stopped
+        self.stop(error)
+        raise self.stopped or error
+
+    def _said(self, exchange: Exchange) -> str:
+        if isinstance(exchange, NotSent | Lost):
+            return exchange.reason
+        return f"{exchange.status}{self._words(exchange)}"
+
+    def _words(self, answer: Answer) -> str:
+        # Half a secret would not be found any more, so shortening comes last.
+        text = redact(answer.text(_READ), self._account.secrets)
+        text = text if len(text) <= _SAID else f"{text[: _SAID - 1]}…"
+        return f" ({text})" if text else ""
 
 
-def _words(answer: Answer) -> str:
-    text = answer.text(200)
-    return f" ({text})" if text else ""
+def _may_have_landed(request: Request, exchange: Exchange) -> bool:
+    if request.method == "GET":
+        return False
+    return isinstance(exchange, Lost) or (isinstance(exchange, Answer) and exchange.status in MAYBE_LANDED)

@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 
 from pipelines.delivery.caller import STOPS, Caller
 from pipelines.delivery.destination import Destination, Found, Limits, Ordered, Remarking, Remembering
+from pipelines.delivery.errors import AccountUnavailable
 from pipelines.delivery.gates import Gates
 from pipelines.delivery.ledger import Ledger, Record, Run, Scope, State, Turn
 from pipelines.delivery.leftovers import Settled, read_back_all
@@ -172,14 +173,18 @@ class Delivery:
     async def _in_turns(self, work: deque[Upsert]) -> None:
         first = more = True
         while work or more:
-            async with self.turn.hold():
-                # Whoever had the turn since may have died in it.
-                work = await self._settle_leftovers(work)
-                if first:
-                    work = await self._vet(work)
-                    first = False
-                await self._slice(work)
-                more = not work and await self._take_away()
+            try:
+                async with self.turn.hold():
+                    # Whoever had the turn since may have died in it.
+                    work = await self._settle_leftovers(work)
+                    if first:
+                        work = await self._vet(work)
+                        first = False
+                    await self._slice(work)
+                    more = not work and await self._take_away()
+            except AccountUnavailable as late:
+                # The turn did not come in time.
+                self.caller.stop(late)
             if self.caller.stopped is not None:
                 self._leave(work, str(self.caller.stopped))
                 return

@@ -91,8 +91,8 @@ class Call(Protocol):
     """The engine's side of the port, as destinations use it: paced, counted, retried by the rules of `retry`.
 
     Raises:
-        AccountStopped: on 401 and 415.
-        AccountUnavailable: when the circuit breaker is open or nothing listens.
+        AccountStopped: on 401 and 415, and after 402 or 403 several times in a row.
+        AccountUnavailable: when the circuit breaker gave up, the run's time is over, or nothing listens.
     """
 
     async def __call__(self, request: Request) -> Exchange:

@@ -85,11 +85,20 @@ class Pace:
         self._throttle = Throttle(self._spans[0].requests / self._spans[0].seconds if self._spans else None)
         self._quota = Quota(share)
 
-    async def acquire(self) -> float:
-        """Wait until a request may leave, first come first served, and log it as sent; returns the seconds waited."""
+    async def acquire(self, go_on: Callable[[float], bool] = lambda _: True) -> float | None:
+        """Wait until a request may leave, first come first served, and log it as sent; returns the seconds waited.
+
+        `go_on` is asked before each nap and before the request leaves, with the seconds still to wait: where it says
+        no (None is returned) or raises, nothing is logged.
+        """
         asked = self._now()
         async with self._turn:
-            while (wait := self.due_in()) > 0:
+            while True:
+                wait = self.due_in()
+                if not go_on(wait):
+                    return None
+                if wait <= 0:
+                    break
                 await self._sleep(min(wait, _NAP_S))
             now = self._seen
             self._note(now)
@@ -105,11 +114,13 @@ class Pace:
         self._answers += 1
         self._fastest = min(self._fastest, took)
         late = took if self._answers < _ANSWERS_TO_TRUST else took - self._fastest
-        left = next((at for at in range(len(self._log) - 1, -1, -1) if self._log[at] <= sent_at), None)
-        if late > 0 and left is not None:
-            noted = self._log[left]
-            del self._log[left]
-            insort(self._log, noted + late)
+        if late <= 0:
+            return
+        for back, noted in enumerate(reversed(self._log), start=1):
+            if noted <= sent_at:
+                del self._log[-back]
+                insort(self._log, noted + late, lo=len(self._log) - back + 1)
+                return
 
     def due_in(self) -> float:
         """Seconds until a request may leave, as far as is known now; 0: at once."""

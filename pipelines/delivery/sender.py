@@ -11,13 +11,11 @@ from typing import Self
 
 from pipelines.delivery.caller import MAYBE_LANDED, STOPS, Caller, for_partition
 from pipelines.delivery.destination import Destination
-from pipelines.delivery.errors import PlanRefused
 from pipelines.delivery.fingerprint import fingerprint
 from pipelines.delivery.ledger import Record, State
-from pipelines.delivery.upsert import ACCEPTED, Outcome, Upsert, Verdict
+from pipelines.delivery.upsert import Outcome, Upsert, Verdict
 
 _FLUSH_S = 0.5
-_STRIKES = 3
 _READ_BACKS = 2
 
 Item = tuple[Upsert, State | None]
@@ -51,7 +49,6 @@ class Sender:
         self._queue: asyncio.Queue[list[Item]] = asyncio.Queue()
         self._done: list[Record] = []
         self._flushed_at = clock()
-        self._strikes = 0
         self._room = asyncio.Condition()
         self._tasks = asyncio.TaskGroup()
         self._workers: list[asyncio.Task[None]] = []
@@ -67,9 +64,13 @@ class Sender:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Wait for the last answers and write them down."""
-        if error is None:
-            async with self._room:
-                await self._room.wait_for(lambda: self.outstanding == 0)
+        try:
+            if error is None:
+                async with self._room:
+                    await self._room.wait_for(lambda: self.outstanding == 0)
+        except asyncio.CancelledError as cancelled:
+            # So the group ends the waiting when a worker fails; it knows best whose error it is.
+            kind, error, trace = type(cancelled), cancelled, cancelled.__traceback__
         for worker in self._workers:
             worker.cancel()
         try:
@@ -99,9 +100,13 @@ class Sender:
                 verdicts = await self._deliver([upsert for upsert, _ in batch])
             for (upsert, state), verdict in zip(batch, verdicts, strict=True):
                 self._done.append(Record(upsert, verdict, state.payload if state else None))
-                self._count_strikes(verdict)
             self.outstanding -= len(batch)
-            if len(self._done) >= self._flush_at or self._clock() - self._flushed_at >= _FLUSH_S:
+            if (
+                self._caller.resting
+                or len(self._done) >= self._flush_at
+                or self._clock() - self._flushed_at >= _FLUSH_S
+            ):
+                # What is known is written down before a long pause too.
                 self._flush()
             async with self._room:
                 self._room.notify_all()
@@ -156,18 +161,3 @@ class Sender:
             if not self._may_have_landed(verdict):
                 return verdict
         return unknown
-
-    def _count_strikes(self, verdict: Verdict) -> None:
-        if verdict.status in {402, 403}:
-            self._strikes += 1
-        elif verdict.outcome in ACCEPTED:
-            self._strikes = 0
-        if self._strikes >= _STRIKES:
-            self._caller.stop(
-                PlanRefused(
-                    f"{self._strikes} upserts in a row were refused with 402 or 403: {verdict.reason}",
-                    do="Check the account's plan and its rights; nothing more was sent.",
-                    account=self._destination.account,
-                    status=verdict.status,
-                )
-            )

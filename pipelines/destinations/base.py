@@ -97,6 +97,11 @@ class SyncSpec(BaseModel, ABC):
         description="Part of the account's allowance that this sync may use, above 0 and at most 1: "
         "for accounts that others use as well.",
     )
+    max_minutes: float | None = Field(
+        720,
+        description="Minutes after which a run sends nothing more, above 0; what is left is not sent, and the next run "
+        "takes it up. `null`: no end.",
+    )
     where: str | None = Field(
         default=None, description="SQL condition over the row's columns (DuckDB); other rows are not selected."
     )
@@ -143,6 +148,14 @@ class SyncSpec(BaseModel, ABC):
             msg = f"{share:g} is no part of an allowance: choose one above 0, at most 1"
             raise ValueError(msg)
         return share
+
+    @field_validator("max_minutes")
+    @classmethod
+    def _some_time(cls, minutes: float | None) -> float | None:
+        if minutes is not None and not 0 < minutes < float("inf"):
+            msg = f"{minutes:g} is no time for a run: choose minutes above 0, or null for no end"
+            raise ValueError(msg)
+        return minutes
 
     @field_validator("where")
     @classmethod

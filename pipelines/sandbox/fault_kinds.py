@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any, Literal, Protocol
@@ -89,6 +91,24 @@ class RetryAfter(_Canned):
         return Reply(self.code, b'{"message":"too many requests"}', (JSON_TYPE, *headers))
 
 
+class Exhausted(Fault):
+    """The X-RateLimit headers say that no request is left for `seconds`; with `refuse` the answer is a 429, too."""
+
+    seconds: int = Field(default=1, ge=0)
+    limit: int = Field(default=100, ge=1)
+    refuse: bool = False
+
+    async def play(self, scene: Scene) -> int | None:
+        reply = Reply(429, b'{"message":"quota exceeded"}', (JSON_TYPE,)) if self.refuse else await scene.act()
+        reset = math.ceil(time.time()) + self.seconds
+        told = {b"x-ratelimit-limit": self.limit, b"x-ratelimit-remaining": 0, b"x-ratelimit-reset": reset}
+        others = tuple(header for header in reply.headers if header[0] not in told)
+        await scene.wire.answer(
+            Reply(reply.status, reply.body, (*others, *((name, b"%d" % value) for name, value in told.items())))
+        )
+        return reply.status
+
+
 class ExpiredKey(_Canned):
     """The API's own 401, whatever the credentials."""
 
@@ -146,6 +166,15 @@ class DropAfter(Fault):
         await scene.act()
         await scene.wire.drop()
         return None
+
+
+class HangUp(Fault):
+    """The API acts and answers; then the connection, which seemed to be kept, is closed unannounced."""
+
+    async def play(self, scene: Scene) -> int | None:
+        reply = await scene.act()
+        await scene.wire.answer_and_close(reply)
+        return reply.status
 
 
 class EmptyBody(Fault):
@@ -209,9 +238,11 @@ class Drip(Fault):
 KINDS: dict[str, type[Fault]] = {
     "status": Status,
     "retry_after": RetryAfter,
+    "exhausted": Exhausted,
     "delay": Delay,
     "drop_before": DropBefore,
     "drop_after": DropAfter,
+    "hang_up": HangUp,
     "empty_body": EmptyBody,
     "cut_body": CutBody,
     "garbage": Garbage,

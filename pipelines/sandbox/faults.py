@@ -20,8 +20,8 @@ class FaultRule(BaseModel):
         default=None, description="A part of the path, percent-encoded as sent; none: any."
     )
     kind: Literal[
-        "status", "retry_after", "delay", "drop_before", "drop_after", "empty_body", "cut_body", "garbage",
-        "other_json", "never", "drip", "expired_key", "redirect",
+        "status", "retry_after", "exhausted", "delay", "drop_before", "drop_after", "hang_up", "empty_body", "cut_body",
+        "garbage", "other_json", "never", "drip", "expired_key", "redirect",
     ]  # fmt: skip
     times: int | None = Field(default=1, ge=1, description="How many requests are spoiled; null: all.")
     after: int = Field(default=0, ge=0, description="How many matching requests pass before the first one is spoiled.")

@@ -65,6 +65,11 @@ class Wire:
         await self._send({"type": "http.response.start", "status": reply.status, "headers": reply.wire_headers()})
         await self._send({"type": "http.response.body", "body": reply.body})
 
+    async def answer_and_close(self, reply: Reply) -> None:
+        """Send a reply as one after which the connection is kept, then close it."""
+        await self.answer(reply)
+        self._transport().close()
+
     async def answer_slowly(self, reply: Reply, seconds: float, pieces: int) -> None:
         """Send the head at once and the body in pieces over a time."""
         await self._send({"type": "http.response.start", "status": reply.status, "headers": reply.wire_headers()})

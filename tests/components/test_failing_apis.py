@@ -7,6 +7,10 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from pipelines.components.sync_run import Order, SyncRunner
+from pipelines.delivery.breaker import BreakerPolicy
+from pipelines.delivery.caller import Patience
+from pipelines.delivery.upsert import Outcome
 from pipelines.home import Home
 from tests.components.conftest import Deploy
 from tests.components.deploying import BOARD, DAYS, FLOOR, Deployment, board, floor, move_sandbox
@@ -106,9 +110,9 @@ def test_refused_credentials_stop_the_account_and_no_other(
 
 
 def test_a_failing_api_is_left_alone(deploy: Deploy, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After five requests in a row that failed for good nothing more is sent; the run says how many rows and why."""
+    """After five requests in a row that failed for good the run pauses, or ends where its time would not suffice."""
     monkeypatch.setenv("VALUESTREAMER_IN_FLIGHT", "1")
-    deployment = deploy()
+    deployment = deploy(syncs=[floor(max_minutes=0.2)])
     deployment.export(
         DAY,
         [(team, "departures", 1) for team in ("EWR-AA", "EWR-B6", "EWR-DL", "JFK-AA", "JFK-B6", "JFK-DL", "LGA-AA")],
@@ -118,14 +122,33 @@ def test_a_failing_api_is_left_alone(deploy: Deploy, monkeypatch: pytest.MonkeyP
     told = deployment.deliver(FLOOR, DAY)
     assert not told.success
     assert told.counts(FLOOR) == {DAY: {"extracted": 7, "failed": 5, "not_sent": 2}}
-    assert f"{DAY}: 5 failed, 2 not_sent. account valuestreamer: 5 requests in a row failed" in told.failure
-    assert "Run the partitions again when the API is well." in told.failure
+    assert f"{DAY}: 5 failed, 2 not_sent. account valuestreamer: not everything could be sent" in told.failure
+    assert "the 0.2 minutes that the run was given (max_minutes)" in told.failure
     statuses = deployment.control.counts("valuestreamer")["statuses"]
     assert statuses["500"] == 5
 
-    deployment.control.clear_faults()
-    assert deployment.deliver(FLOOR, DAY).counts(FLOOR) == {DAY: {"extracted": 7, "accepted": 7}}
-    assert deployment.statuses(FLOOR) == {DAY: "MATERIALIZED"}
+
+def test_a_run_pauses_for_a_sick_api_and_gives_up_after_three_probes(
+    extracted: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One failure opens the breaker, three probes after pauses end the run; the next run delivers what is left."""
+    monkeypatch.setenv("VALUESTREAMER_IN_FLIGHT", "1")
+    extracted.export(DAY, [(team, "departures", 1) for team in ("EWR-AA", "EWR-B6", "JFK-AA", "JFK-B6", "LGA-AA")])
+    extracted.extract(DAY)
+    spoil(extracted, api="valuestreamer", method="PUT", params={"code": 500, "html": "<h1>Oh no</h1>"})
+    breaker = BreakerPolicy(failures=1, cooldowns_s=(0.05, 0.1, 0.2))
+    runner = SyncRunner(floor(), extracted.home, patience=Patience(breaker=breaker))
+    sick = runner.run(Order("sick", [DAY]))
+    assert +sick.results[DAY].counts == {Outcome.FAILED: 4, Outcome.NOT_SENT: 1}
+    assert (
+        "account valuestreamer: the API is not well: 4 requests in a row failed, 3 of them after" in sick.report.stopped
+    )
+    assert "Run the partitions again when the API is well." in sick.report.stopped
+    assert extracted.control.counts("valuestreamer")["statuses"]["500"] == 4
+
+    extracted.control.clear_faults()
+    assert extracted.deliver(FLOOR, DAY).counts(FLOOR) == {DAY: {"extracted": 5, "accepted": 5}}
+    assert extracted.statuses(FLOOR) == {DAY: "MATERIALIZED"}
 
 
 def test_nothing_is_written_where_ids_cannot_be_checked(extracted: Deployment) -> None:

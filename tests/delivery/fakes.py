@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from pipelines.delivery.caller import AccountRules, Caller
+from pipelines.delivery.caller import AccountRules, Caller, Patience
+from pipelines.delivery.deadline import Deadline
 from pipelines.delivery.deliver import Delivery
 from pipelines.delivery.destination import Found, Limits
 from pipelines.delivery.errors import PipelinesError
@@ -21,6 +23,7 @@ from pipelines.delivery.report import Report
 from pipelines.delivery.retry import RetryPolicy
 from pipelines.delivery.upsert import Built, Outcome, Payload, Upsert, Verdict
 
+Sleep = Callable[[float], Awaitable[None]]
 Fault = Callable[[Request], Exchange | None]
 
 
@@ -166,25 +169,41 @@ class Bench:
         self.port = FakePort()
         self.destination = destination or FakeDestination()
         self.runs = 0
-        self.waited: list[float] = []
+        self.now = time.time()
+
+    def clock(self) -> float:
+        return self.now
 
     async def sleep(self, seconds: float) -> None:
-        self.waited.append(seconds)
+        self.now += seconds
         await asyncio.sleep(0)
 
-    def delivery(self, sync: str = "board", **options: Any) -> Delivery:
+    def delivery(
+        self, sync: str = "board", deadline: Deadline | None = None, sleep: Sleep | None = None, **options: Any
+    ) -> Delivery:
         self.runs += 1
         report = Report()
         limits = Limits(in_flight=4)
-        pace = Pace(limits.windows)
+        pace = Pace(limits.windows, clock=self.clock, sleep=self.sleep)
         rules = AccountRules("fake", "http://127.0.0.1:9", self.destination.transient, "start it", False)
+        patience = Patience(RetryPolicy(attempts=3))
+        caller = Caller(
+            rules,
+            self.port,
+            pace,
+            report.traffic,
+            patience,
+            deadline=deadline,
+            clock=self.clock,
+            sleep=sleep or self.sleep,
+        )
         return Delivery(
             run=Run(f"run-{self.runs}", sync, "config"),
             ledger=self.ledger,
             scope=self.ledger.scope("fake", "sandbox", "address", "", 0.0),
-            turn=Turn(self.ledger, "fake", Priority.MANUAL, pace),
+            turn=Turn(self.ledger, "fake", Priority.MANUAL, caller, deadline=deadline),
             destination=self.destination,
-            caller=Caller(rules, self.port, pace, report.traffic, RetryPolicy(attempts=3), sleep=self.sleep),
+            caller=caller,
             limits=limits,
             report=report,
             **options,

@@ -53,7 +53,7 @@ def test_the_guard_keeps_arrivals_apart(requests: int, seconds: float) -> None:
 @given(windows)
 @settings(max_examples=30, deadline=None)
 def test_the_allowance_is_used_while_work_is_pending(limits: list[Window]) -> None:
-    """With work pending at least 95 % of what all windows together allow is sent."""
+    """With work pending at least 95 % of what all windows together allow is sent, but for one just behind the end."""
     clock = Clock()
     end = START + 3.5 * max(window.seconds for window in limits)
     allowed: list[float] = []
@@ -61,7 +61,7 @@ def test_the_allowance_is_used_while_work_is_pending(limits: list[Window]) -> No
         time := max([START, *(allowed[-w.requests] + w.seconds for w in limits if len(allowed) >= w.requests)])
     ) < end:
         allowed.append(time)
-    assert sends_within(pace_of(clock, *limits), clock, end - START) >= 0.95 * len(allowed)
+    assert sends_within(pace_of(clock, *limits), clock, end - START) >= 0.95 * len(allowed) - 1
 
 
 def test_documented_limits_are_used_to_95_percent() -> None:

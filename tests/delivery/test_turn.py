@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from pipelines.delivery.deadline import Deadline
+from pipelines.delivery.errors import AccountUnavailable
 from pipelines.delivery.ledger import Ledger, Priority, Turn
 
 HOLDER = """
@@ -133,6 +135,17 @@ async def test_turn_ends_with_its_process(ledger: Ledger) -> None:
         process.kill()
         process.wait()
     await asyncio.wait_for(waiting, 10)
+
+
+async def test_waiting_for_the_turn_ends_at_the_deadline(ledger: Ledger) -> None:
+    """A run whose time is over stops waiting, with words that name the minutes, and leaves no place in the queue."""
+    holder = Turn(ledger, "quota", Priority.BACKFILL, Notes())
+    async with holder.hold():
+        late = Turn(ledger, "quota", Priority.SCHEDULED, Notes(), deadline=Deadline(time.time() + 0.5, 0.01))
+        with pytest.raises(AccountUnavailable, match=r"0\.01 minutes that the run was given"):
+            async with late.hold():
+                raise AssertionError
+        assert not holder.wanted()
 
 
 async def test_quotas_do_not_hold_each_other_up(ledger: Ledger) -> None:

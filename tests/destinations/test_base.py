@@ -48,6 +48,9 @@ def test_by_default_any_wrong_row_warns_and_none_fails() -> None:
         ({"on_nul": "skip"}, "on_nul"),
         ({"where": "actual >"}, "where: the condition 'actual >' cannot be used"),
         ({"where": "true); drop table rows; select (true"}, "where"),
+        ({"max_minutes": 0}, "0 is no time for a run: choose minutes above 0"),
+        ({"max_minutes": -1}, "no time for a run"),
+        ({"max_minutes": float("inf")}, "no time for a run"),
         ({"warn_above": {}}, "percent or count"),
         ({"warn_above": {"percent": 101}}, "percent is from 0 to 100"),
         ({"warn_above": {"count": -1}}, "count is 0 or more"),
@@ -60,6 +63,12 @@ def test_a_mistake_is_named_when_the_yaml_is_read(fields: dict[str, object], sai
     """A wrong field, value or name never waits for the first run."""
     with pytest.raises(ValidationError, match=said.replace("?", r"\?")):
         stativate(**fields)
+
+
+def test_by_default_a_run_ends_within_twelve_hours() -> None:
+    """A run that never ends would hold the account up for ever; only who says so gets one."""
+    assert stativate().max_minutes == 720
+    assert stativate(max_minutes=None).max_minutes is None
 
 
 def test_names_are_checked_against_the_columns_there_are() -> None:

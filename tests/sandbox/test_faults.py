@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -71,6 +72,40 @@ def test_drop_before_and_after_acting(stativate: httpx.Client, control: Control)
             post(stativate)
         assert statuses(control) == landed
     assert control.counts("stativate")["statuses"] == {"none": 2}
+
+
+def test_quota_that_is_used_up(stativate: httpx.Client, control: Control) -> None:
+    """The headers say that nothing is left until a reset; the API has acted, or refused where that is asked for."""
+    fault(control, "exhausted", params={"seconds": 30})
+    fault(control, "exhausted", params={"seconds": 30, "refuse": True})
+    last, refused = post(stativate, "last"), post(stativate, "refused")
+    assert (last.status_code, refused.status_code) == (200, 429)
+    for answer in (last, refused):
+        assert answer.headers["x-ratelimit-remaining"] == "0"
+        assert int(answer.headers["x-ratelimit-reset"]) > datetime.now(UTC).timestamp() + 20
+    assert statuses(control) == ["last"]
+
+
+def test_quota_headers_of_the_api_give_way(dnsimple: httpx.Client, control: Control) -> None:
+    """Where the API has such headers itself, the fault's take their place."""
+    control.add_faults({"api": "dnsimple", "kind": "exhausted", "params": {"limit": 7}})
+    headers = dnsimple.get("/whoami").headers
+    assert headers.get_list("x-ratelimit-remaining") == ["0"]
+    assert headers.get_list("x-ratelimit-limit") == ["7"]
+
+
+def test_hanging_up_after_an_answer(stativate: httpx.Client, control: Control) -> None:
+    """The answer is whole and announces no end; the connection is closed all the same."""
+    fault(control, "hang_up")
+    answer = post(stativate, "a")
+    assert (answer.status_code, answer.json()["value"]) == (200, "1")
+    assert "connection" not in answer.headers
+    stream = answer.extensions["network_stream"]
+    deadline = time.monotonic() + 5
+    while not stream.get_extra_info("is_readable") and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert stream.get_extra_info("is_readable"), "the server has not closed the connection"
+    assert post(stativate, "b").status_code == 200
 
 
 def test_bodies_that_are_not_whole(stativate: httpx.Client, control: Control) -> None:

@@ -22,6 +22,7 @@ import orjson
 from filelock import FileLock, Timeout
 from sqlalchemy import Connection, delete, func, select, text, update
 
+from pipelines.delivery.deadline import Deadline
 from pipelines.delivery.errors import LedgerError
 from pipelines.delivery.ledger import schema
 from pipelines.delivery.ledger.database import Database
@@ -42,10 +43,10 @@ class Priority(IntEnum):
 
 
 class Paced(Protocol):
-    """The pace, as far as it passes from holder to holder."""
+    """What passes from holder to holder: the pace, and whether the API was found sick."""
 
     def state(self) -> dict[str, Any]:
-        """The recent send times, as JSON."""
+        """The recent send times and the breaker's state, as JSON."""
         ...
 
     def restore(self, state: dict[str, Any], reserved: int = 0) -> None:
@@ -63,14 +64,19 @@ class Turn:
         priority: Priority,
         pace: Paced,
         *,
+        deadline: Deadline | None = None,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """`quota` names what is shared: an account in a mode, or several accounts that drain one allowance."""
+        """`quota` names what is shared: an account in a mode, or several accounts that drain one allowance.
+
+        `deadline` ends the waiting.
+        """
         self._ledger = ledger
         self._quota = quota
         self._priority = priority
         self._pace = pace
+        self._deadline = deadline
         self._clock = clock
         self._sleep = sleep
         self._holder: Connection | None = None
@@ -81,7 +87,11 @@ class Turn:
 
     @asynccontextmanager
     async def hold(self) -> AsyncIterator[None]:
-        """Wait for the turn, hold it, give it back. Inside, `transaction` writes and `wanted` says when to yield."""
+        """Wait for the turn, hold it, give it back. Inside, `transaction` writes and `wanted` says when to yield.
+
+        Raises:
+            AccountUnavailable: others had the turn until the deadline.
+        """
         with self._ledger.engine.connect() as holder, self._ledger.reading() as reader:
             await self._take(reader, holder)
             self._holder, self._reader = holder, reader
@@ -137,6 +147,8 @@ class Turn:
                 now = self._clock()
                 if self._first(connection, (self._priority, since, me), now) and self._lock.try_take(holder):
                     return
+                if self._deadline is not None and now >= self._deadline.at:
+                    raise self._deadline.error(self._quota, "other runs of the account did not let this one send")
                 if now - seen > _SIGN_OF_LIFE_S:
                     connection.execute(update(table).where(table.c.id == me).values(seen=now))
                     seen = now
