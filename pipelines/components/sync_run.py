@@ -19,13 +19,11 @@ import orjson
 import pandas as pd
 
 from pipelines.components.vanishing import vanishing_of
-from pipelines.delivery.caller import AccountRules, Caller, Patience
-from pipelines.delivery.deadline import Deadline
+from pipelines.components.way import Errand, open_way
+from pipelines.delivery.caller import Patience
 from pipelines.delivery.deliver import Delivery
 from pipelines.delivery.gates import Gates
-from pipelines.delivery.http import HttpPort
-from pipelines.delivery.ledger import Ledger, Priority, Run, Turn
-from pipelines.delivery.pace import Pace
+from pipelines.delivery.ledger import Priority, Run
 from pipelines.delivery.removal import Vanishing
 from pipelines.delivery.report import Report, conservation_gap
 from pipelines.delivery.upsert import Built, Outcome, Upsert
@@ -168,74 +166,32 @@ class SyncRunner:
         order: Order,
         wanted: _Wanted,
     ) -> Report:
-        ledger = Ledger(self.home.ledger_url)
         report = Report()
-        destination = self.sync.connect(account)
-        sandbox = account.mode == "sandbox"
-        rules = AccountRules(
-            account.name,
-            account.url,
-            destination.transient,
-            when_refused="Start the sandbox with `pipelines sandbox`, or everything with `pipelines dev`."
-            if sandbox
-            else "",
-            give_up_when_refused=sandbox,
-            secrets=account.secrets,
-        )
-        try:
-            pace = Pace(account.limits.windows, share=self.sync.share, clock=ledger.clock)
-            minutes = self.sync.max_minutes
-            deadline = None if minutes is None else Deadline(ledger.clock() + minutes * 60, minutes)
-            async with self._port(account) as port:
-                caller = Caller(
-                    rules,
-                    port,
-                    pace,
-                    report.traffic,
-                    self.patience,
-                    deadline=deadline,
-                    guard=lambda: turn.check(),  # noqa: PLW0108 (the turn is made of this caller)
-                    clock=ledger.clock,
-                )
-                quota = f"{account.mode}.{self.sync.quota or account.name}"
-                turn = Turn(ledger, quota, order.priority, caller, run=order.run_id, deadline=deadline)
-                run = Run(order.run_id, self.sync.name, config_hash(self.sync))
-                scope = ledger.scope(
-                    account.name, account.mode, account.address_hash, account.sandbox_id or "", time.time()
-                )
-                delivery = Delivery(
-                    run=run,
-                    ledger=ledger,
-                    scope=scope,
-                    turn=turn,
-                    destination=destination,
-                    caller=caller,
-                    limits=account.limits,
-                    gates=Gates(
-                        ledger,
-                        scope,
-                        run,
-                        self.sync.ceilings.ceilings(),
-                        override=order.override,
-                        park_after=self.sync.park_after,
-                    ),
-                    resend_before=order.resend_before,
-                    dry=order.dry or account.mode == "dry",
-                    report=report,
-                    progress=self.progress,
-                )
-                return await delivery.deliver(*wanted)
-        finally:
-            ledger.close()
-
-    def _port(self, account: Account) -> HttpPort:
-        return HttpPort(
-            base_url=account.url or "http://127.0.0.1",
-            headers=account.headers,
-            secrets=account.secrets,
-            timeout_s=account.timeout_s,
-            max_connections=account.limits.in_flight,
-        )
+        errand = Errand(order.priority, report.traffic, order.run_id, self.patience, self.sync.max_minutes)
+        async with open_way(self.sync, account, self.home, errand) as way:
+            run = Run(order.run_id, self.sync.name, config_hash(self.sync))
+            delivery = Delivery(
+                run=run,
+                ledger=way.ledger,
+                scope=way.scope,
+                turn=way.turn,
+                destination=way.destination,
+                caller=way.caller,
+                limits=account.limits,
+                gates=Gates(
+                    way.ledger,
+                    way.scope,
+                    run,
+                    self.sync.ceilings.ceilings(),
+                    override=order.override,
+                    park_after=self.sync.park_after,
+                ),
+                resend_before=order.resend_before,
+                dry=order.dry or account.mode == "dry",
+                report=report,
+                progress=self.progress,
+            )
+            return await delivery.deliver(*wanted)
 
     def _newer_in_store(
         self, store: PartitionStore, present: Sequence[str], stored: Collection[str], upserts: Iterable[Upsert]

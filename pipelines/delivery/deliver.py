@@ -138,7 +138,9 @@ class Delivery:
         """Why nothing of the plan may be sent; empty: it may."""
         if self.gates is None or not (plan.create or plan.update or vanished):
             return ""
-        return self.gates.closed(connection) or self.gates.broken_ceilings(connection, plan, vanished)
+        closed = self.gates.closed(connection)
+        exceeded = "" if closed else self.gates.broken_ceilings(connection, plan, vanished)
+        return self.gates.stop_or_override(exceeded, self.clock(), dry=self.dry) if exceeded else closed
 
     def _unparked(self, upserts: list[Upsert]) -> list[Upsert]:
         if self.gates is None or self.resend_before is not None:

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, bindparam, delete, select, update
 from pipelines.delivery import fingerprint
 from pipelines.delivery.ledger import schema
 from pipelines.delivery.ledger.database import Database
+from pipelines.delivery.ledger.people import decide
 from pipelines.delivery.ledger.records import Attempt, Parked, Record, Run, Scope, State
 from pipelines.delivery.ledger.scopes import find_scope, take_address
 from pipelines.delivery.upsert import ACCEPTED, OPEN, Outcome, Payload, Upsert
@@ -35,7 +36,10 @@ class Ledger(Database):
     def confirm_address(self, account: str, address: str, now: float, *, same_tenant: bool) -> bool:
         """Take a live account's new address: with its state, or as a new tenant without any. False: nothing to do."""
         with self.engine.begin() as connection:
-            return take_address(connection, account, address, now, same_tenant=same_tenant)
+            changed = take_address(connection, account, address, now, same_tenant=same_tenant)
+            if changed:
+                decide(connection, "confirm", account, "same tenant" if same_tenant else "new tenant", now)
+            return changed
 
     def states(self, connection: Connection, scope: Scope, keys: Sequence[str], *, payloads: bool) -> dict[str, State]:
         """What was last accepted at these keys; keys never accepted are absent."""
