@@ -52,7 +52,8 @@ class Traffic:
 class Report:
     """The account of a delivery: `counts[partition][outcome]` in source rows, the reasons, the traffic.
 
-    `removed` and `removal_failed` count keys, by the partition that delivered them: no source row stands behind them.
+    `removed`, `removal_failed` and `removal_left` (nobody tried) count keys that the source no longer has, by the
+    partition that delivered them: no source row stands behind them.
     """
 
     counts: defaultdict[str, Counter[Outcome]] = field(default_factory=lambda: defaultdict(Counter))
@@ -64,6 +65,7 @@ class Report:
     notes: list[str] = field(default_factory=list)
     removed: Counter[str] = field(default_factory=Counter)
     removal_failed: Counter[str] = field(default_factory=Counter)
+    removal_left: Counter[str] = field(default_factory=Counter)
 
     def count(self, upsert: Upsert, outcome: Outcome, reason: str = "") -> None:
         """Account for an upsert's rows."""

@@ -68,8 +68,11 @@ class Sender:
     ) -> None:
         """Wait for the last answers and write them down."""
         if error is None:
-            async with self._room:
-                await self._room.wait_for(lambda: self.outstanding == 0)
+            try:
+                async with self._room:
+                    await self._room.wait_for(lambda: self.outstanding == 0)
+            except asyncio.CancelledError as stopped:  # from outside, or by the group, because a worker failed
+                kind, error, trace = type(stopped), stopped, stopped.__traceback__
         for worker in self._workers:
             worker.cancel()
         try:

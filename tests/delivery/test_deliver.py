@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -13,18 +13,6 @@ from pipelines.delivery.ledger import schema
 from pipelines.delivery.messages import Exchange, Lost, Request
 from pipelines.delivery.upsert import Outcome, Upsert
 from tests.delivery.fakes import Bench, FakeDestination, answer, lost_before, refused, status, upsert
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    bench = Bench(tmp_path)
-    yield bench
-    bench.close()
-
-
-def rows(bench: Bench, table: str) -> list[dict[str, object]]:
-    with bench.ledger.reading() as connection:
-        return [dict(row._mapping) for row in connection.execute(schema.metadata.tables[table].select())]
 
 
 async def test_second_run_over_unchanged_data_makes_no_request(bench: Bench) -> None:
@@ -44,7 +32,7 @@ async def test_only_what_changed_is_sent(bench: Bench) -> None:
     bench.port.requests.clear()
     await bench.deliver(upsert("a", 1), upsert("b", 3))
     assert bench.port.writes == ["/b"]
-    assert rows(bench, "deliveries")[-1]["old"] == '{"value":2}'
+    assert bench.rows("deliveries")[-1]["old"] == '{"value":2}'
 
 
 async def test_older_reading_never_overwrites_a_newer_one(bench: Bench) -> None:
@@ -83,7 +71,7 @@ async def test_rejected_upsert_blocks_nothing_but_itself(bench: Bench) -> None:
     report = await bench.deliver(upsert("a", 1), upsert("b", 2, bad=True), upsert("c", 3))
     assert report.total(Outcome.ACCEPTED) == 2
     assert report.total(Outcome.REJECTED) == 1
-    (open_row,) = rows(bench, "open_outcomes")
+    (open_row,) = bench.rows("open_outcomes")
     assert (open_row["key"], open_row["status"]) == ("b", 400)
     assert "bad item" in str(open_row["reason"])
 
@@ -150,7 +138,7 @@ async def test_credentials_refused_stop_the_account_at_once(bench: Bench) -> Non
     assert report.total(Outcome.NOT_SENT) == 600
     assert len(bench.port.requests) <= 4
     assert "401" in report.stopped
-    assert len(rows(bench, "open_outcomes")) == 600
+    assert len(bench.rows("open_outcomes")) == 600
 
 
 async def test_plan_refused_three_times_in_a_row_stops_the_account(bench: Bench) -> None:
@@ -191,11 +179,11 @@ async def test_open_outcome_is_closed_by_a_later_run(bench: Bench) -> None:
     """What was not sent is sent by the next run, and then nothing is open any more."""
     bench.port.always = refused
     await bench.deliver(upsert("a", 1))
-    assert len(rows(bench, "open_outcomes")) == 1
+    assert len(bench.rows("open_outcomes")) == 1
     bench.port.always = None
     await bench.deliver(upsert("a", 1))
-    assert rows(bench, "open_outcomes") == []
-    assert rows(bench, "attempts") == []
+    assert bench.rows("open_outcomes") == []
+    assert bench.rows("attempts") == []
 
 
 async def test_killed_between_send_and_record_is_settled_by_the_next_run(bench: Bench) -> None:
@@ -239,7 +227,7 @@ async def test_value_that_went_back_after_an_attempt_that_cannot_be_read_back_is
     if again == "after another kill":
         await bench.deliver(upsert("b", 1))
     await bench.deliver(upsert("a", 1))
-    held, left = bench.port.held["/a"], rows(bench, "open_outcomes")
+    held, left = bench.port.held["/a"], bench.rows("open_outcomes")
     bench.close()
     assert held == {"value": 1}
     assert left == []
@@ -268,7 +256,7 @@ async def test_upsert_sent_again_after_a_kill_and_rejected_stays_open(bench: Ben
     bench.port.faults = [lambda _: None, status(400)]
     report = await bench.deliver(upsert("a", 1))
     assert report.total(Outcome.REJECTED) == 1
-    assert [row["outcome"] for row in rows(bench, "open_outcomes")] == ["rejected"]
+    assert [row["outcome"] for row in bench.rows("open_outcomes")] == ["rejected"]
 
 
 async def test_check_that_cannot_be_made_stops_before_the_first_write(bench: Bench) -> None:
@@ -285,7 +273,7 @@ async def test_attempts_are_committed_before_the_request_leaves(bench: Bench) ->
     seen: list[int] = []
 
     def look(_: Request) -> None:
-        seen.append(len(rows(bench, "attempts")))
+        seen.append(len(bench.rows("attempts")))
 
     bench.port.faults = [look]
     await bench.deliver(upsert("a", 1))
@@ -322,7 +310,7 @@ async def test_dry_sends_nothing(bench: Bench) -> None:
     report = await bench.deliver(upsert("a", 1), dry=True)
     assert bench.port.requests == []
     assert report.total(Outcome.NOT_SENT) == 1
-    assert rows(bench, "attempts") == []
+    assert bench.rows("attempts") == []
 
 
 async def test_in_flight_stays_within_the_limit(bench: Bench) -> None:

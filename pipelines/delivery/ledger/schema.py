@@ -60,6 +60,13 @@ state = Table(
     Column("accepted_at", Double, nullable=False),
     Column("run", Text, nullable=False),
     Column("removed_at", Double, comment="the key was taken away; what stood there remains here"),
+    Column(
+        "read_at",
+        Double,
+        nullable=False,
+        server_default="0",
+        comment="when the stored rows that say so were read: of two values with one as_of the later read one stands",
+    ),
     sqlite_with_rowid=False,
 )
 
@@ -76,6 +83,7 @@ attempts = Table(
     Column("rows", Text, nullable=False),
     Column("run", Text, nullable=False),
     Column("at", Double, nullable=False),
+    Column("read_at", Double, nullable=False, server_default="0", comment="as in state"),
     sqlite_with_rowid=False,
     comment="committed before the request leaves, gone with its answer: what stands here may or may not have arrived",
 )
