@@ -99,5 +99,5 @@ class Remover:
         with self.turn.transaction(reserve=reserve) as connection:
             record_removals(self.ledger, connection, self.scope, self.run, done, now=now)
         for removal, verdict in done:
-            failure = "" if verdict.outcome in ACCEPTED else verdict.reason
+            failure = None if verdict.outcome in ACCEPTED else verdict.reason or f"status {verdict.status}"
             self.report.note_removal(removal.partition, removal.key, failure)

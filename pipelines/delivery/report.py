@@ -76,11 +76,12 @@ class Report:
         for record in dropped:
             self._add(record.partition, record.outcome, len(record.rows), record.reason, record.key)
 
-    def note_removal(self, partition: str, key: str, failure: str) -> None:
+    def note_removal(self, partition: str, key: str, failure: str | None) -> None:
         """Account for a vanished key: taken away, or not, and then why."""
-        if failure:
+        if failure is not None:
             self.removal_failed[partition] += 1
-            self.notes.append(f"{key} could not be taken away: {failure}")
+            if self.removal_failed.total() <= _EXAMPLES:
+                self.notes.append(f"{key} could not be taken away: {failure}")
         else:
             self.removed[partition] += 1
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,8 +13,8 @@ import pytest
 from pipelines.delivery.errors import AccountUnavailable, LedgerError
 from pipelines.delivery.ledger import schema
 from pipelines.delivery.messages import Exchange, Lost, Request
-from pipelines.delivery.upsert import Outcome, Upsert
-from tests.delivery.fakes import Bench, FakeDestination, answer, lost_before, refused, status, upsert
+from pipelines.delivery.upsert import Built, Outcome, Upsert
+from tests.delivery.fakes import Bench, FakeDestination, FakePort, answer, lost_before, refused, status, upsert
 
 
 async def test_second_run_over_unchanged_data_makes_no_request(bench: Bench) -> None:
@@ -303,6 +305,99 @@ async def test_resend_all_sends_unchanged_but_not_older(bench: Bench) -> None:
     report = await bench.deliver(upsert("a", 1, "2013-02-01"), upsert("b", 0, "2013-01-01"), resend_before=float("inf"))
     assert bench.port.writes == ["/a"]
     assert report.total(Outcome.SUPERSEDED) == 1
+
+
+async def test_resend_all_sends_once_over_retries(bench: Bench) -> None:
+    """A resend that was stopped halfway goes on in its retry with what is left, and a third try sends nothing."""
+    everything = [upsert(f"k{n}", n) for n in range(20)]
+    await bench.deliver(*everything)
+    asked = time.time()
+    bench.port.requests.clear()
+    bench.port.faults = [lambda _: None] * 8 + [status(401)] * 20
+    await bench.deliver(*everything, resend_before=asked)
+    bench.port.faults = []
+    await bench.deliver(*everything, resend_before=asked)
+    arrived = Counter(path for path in bench.port.writes)
+    assert set(arrived) == {f"/{one.key}" for one in everything}
+    assert 20 <= arrived.total() <= 20 + 4
+    bench.port.requests.clear()
+    report = await bench.deliver(*everything, resend_before=asked)
+    assert bench.port.requests == []
+    assert report.total(Outcome.UNCHANGED) == 20
+
+
+async def test_error_that_may_hide_a_write_leaves_the_key_in_doubt(tmp_path: Path) -> None:
+    """2 was refused with 500 for good but stands there, and 1 is true again: 1 is sent, though it was accepted last."""
+    bench = Bench(tmp_path, FakeDestination(resend_is_safe=True))
+    await bench.deliver(upsert("a", 1))
+
+    def act_and_fail(request: Request) -> Exchange:
+        bench.port.act(request)
+        return answer(500)
+
+    bench.port.always = act_and_fail
+    assert (await bench.deliver(upsert("a", 2))).total(Outcome.FAILED) == 1
+    bench.port.always = None
+    await bench.deliver(upsert("a", 1))
+    held = bench.port.held
+    bench.close()
+    assert held == {"/a": {"value": 1}}
+
+
+async def test_value_read_before_a_correction_does_not_undo_it(bench: Bench) -> None:
+    """A backfill read a day and waits; the day is corrected and delivered; the backfill's turn changes nothing."""
+    await bench.deliver(upsert("a", 1))
+    backfill = bench.delivery()
+    await bench.deliver(upsert("a", 2))
+    report = await backfill.deliver(Built([upsert("a", 1), upsert("b", 1)]))
+    assert bench.port.held == {"/a": {"value": 2}, "/b": {"value": 1}}
+    assert (report.total(Outcome.SUPERSEDED), report.total(Outcome.ACCEPTED)) == (1, 1)
+
+
+async def test_run_that_is_cancelled_writes_down_the_answers_that_came(bench: Bench) -> None:
+    """Somebody stops it while the last answers are due: those that are there are accepted, the others attempted."""
+    bench.port.always = None
+    first = asyncio.Event()
+    never = asyncio.Event()
+
+    class Hanging(FakePort):
+        async def send(self, request: Request) -> Exchange:
+            if request.path == "/b":
+                await never.wait()
+            try:
+                return await super().send(request)
+            finally:
+                first.set()
+
+    bench.port = Hanging()
+    running = asyncio.create_task(bench.deliver(upsert("a", 1), upsert("b", 1)))
+    await first.wait()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert [row["key"] for row in bench.rows("state")] == ["a"]
+    assert [row["key"] for row in bench.rows("attempts")] == ["b"]
+    await asyncio.sleep(0.01)
+    assert bench.port.writes == ["/a"]
+
+
+async def test_defect_in_a_destination_surfaces_as_itself(bench: Bench) -> None:
+    """An error that nobody foresaw ends the delivery at once, as what it is, and no further request leaves."""
+    bench.port.latency_s = 0.01
+
+    def defect(_: Request) -> Exchange:
+        msg = "a defect"
+        raise KeyError(msg)
+
+    bench.port.faults = [lambda _: None, defect]
+    with pytest.raises(KeyError, match="a defect"):
+        await bench.deliver(*(upsert(f"k{n}", n) for n in range(4)))
+    sent = len(bench.port.requests)
+    await asyncio.sleep(0.05)
+    assert len(bench.port.requests) == sent
+    assert len(bench.rows("state")) + len(bench.rows("attempts")) == 4
 
 
 async def test_dry_sends_nothing(bench: Bench) -> None:
