@@ -26,6 +26,10 @@ from pipelines.delivery.upsert import Built, Outcome, Payload, Upsert, Verdict
 Fault = Callable[[Request], Exchange | None]
 
 
+class Died(BaseException):
+    """The process ends here."""
+
+
 class FakePort:
     """Keeps what was written; `faults` are asked first, in order, each for one request."""
 

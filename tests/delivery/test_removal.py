@@ -11,7 +11,7 @@ import pytest
 from pipelines.delivery.ledger import Known, Record
 from pipelines.delivery.messages import Exchange, Lost, Request
 from pipelines.delivery.upsert import Built, Outcome, Upsert, Verdict
-from tests.delivery.fakes import Bench, FakeDestination, Fault, Left, lost_before, refused, status, upsert
+from tests.delivery.fakes import Bench, Died, FakeDestination, Fault, Left, lost_before, refused, status, upsert
 
 
 def removals(bench: Bench) -> list[str]:
@@ -145,10 +145,6 @@ async def test_removal_without_an_answer_leaves_nobody_sure(bench: Bench) -> Non
     report = await bench.deliver(upsert("a", 1), vanishing=Left("a"))
     assert report.total(Outcome.ACCEPTED) == 1
     assert bench.port.held == {"/a": {"value": 1}}
-
-
-class Died(BaseException):
-    """The process ends here."""
 
 
 async def kill_while_removing(bench: Bench, *, after: bool) -> None:
