@@ -185,6 +185,7 @@ class SyncRunner:
             else "",
             give_up_when_refused=sandbox,
             secrets=account.secrets,
+            media_type_setting=account.media_type_setting,
         )
         try:
             async with self._port(account) as port:

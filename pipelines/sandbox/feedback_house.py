@@ -80,6 +80,11 @@ class FeedbackHouse(Api[FeedbackHouseSettings]):
         """The key in the header that the switches name."""
         return headers.get(self.settings.auth_header.lower()) == self.settings.auth_value
 
+    def admit(self, incoming: Incoming) -> None:
+        """Requests are JSON ("Getting Started"); which status another media type is answered with is not documented."""
+        if incoming.method == "POST" and incoming.media_type != "application/json":
+            raise Refusal(415, "Content-Type must be application/json")
+
     def refuse(self, refusal: Refusal) -> Reply:
         """`status` and `message`, as the documents show them for an invalid query."""
         return json_reply(refusal.status, {"status": "ERROR", "message": refusal.message})

@@ -46,6 +46,19 @@ async def test_a_status_is_created_by_one_post_whose_201_tells_no_creation(*, wr
     assert call.lines == [dnsimple.describe(upsert(KEY, BODY))]
 
 
+async def test_every_request_says_its_content_type() -> None:
+    """ "Must be explicitly specified in any HTTP request", and the documents' example of it has no body."""
+    listed = pages([status(164)])
+    call = Script({WHOAMI: answer(404), LIST: listed, f"{LIST}/164": answer(404), f"{LIST}/domain:7/history": listed})
+    dnsimple = connected()
+    with pytest.raises(ConfigurationError):
+        await dnsimple.vet([upsert(KEY, BODY)], call)
+    await dnsimple.statuses(call)
+    await dnsimple.show("164", call)
+    await dnsimple.history("domain:7", call)
+    assert [dict(request.headers) for request in call.requests] == [{"content-type": "application/json"}] * 4
+
+
 @pytest.mark.parametrize("body", [b"", b"[]", b'{"data": {"data": 1}}', b'{"data": null}', b'{"resource": 7}'])
 async def test_an_acceptance_needs_no_particular_body(body: bytes) -> None:
     """The page promises a status and the API is in beta: what else a 201 holds is passed over."""

@@ -22,7 +22,7 @@ from pipelines.delivery.messages import Answer, Call, Exchange, Request
 from pipelines.delivery.upsert import Outcome, Payload, Upsert, Verdict
 from pipelines.destinations.accounts import Account, Settings, header_safe, variable
 from pipelines.destinations.answers import judge, judge_removal, words
-from pipelines.destinations.dnsimple.statuses import Listing, Pages, Status, read_pages, unwrapped
+from pipelines.destinations.dnsimple.statuses import HEADERS, Listing, Pages, Status, read_pages, unwrapped
 
 FIELDS = ("state", "title", "message", "url")
 """What a status says; our words for its fields are the API's."""
@@ -133,9 +133,8 @@ class Dnsimple:
         return replace(verdict, remote_id=status.id) if status is not None else verdict
 
     async def _post(self, key: str, body: Payload, call: Call) -> Exchange:
-        headers = {"content-type": self._account.media_type}
         try:
-            return await call(Request("POST", self._base, body=orjson.dumps(body), headers=headers))
+            return await call(Request("POST", self._base, body=orjson.dumps(body), headers=HEADERS))
         finally:
             self._writes += 1
             self._written[key] = self._writes
@@ -189,7 +188,8 @@ class Dnsimple:
         Raises:
             AccountUnavailable: no usable answer.
         """
-        exchange = await call(Request("GET", f"{self._base}/{quote(status_id, safe='')}", repeatable=True))
+        path = f"{self._base}/{quote(status_id, safe='')}"
+        exchange = await call(Request("GET", path, headers=HEADERS, repeatable=True))
         if _answered(exchange, 404):
             return None
         status = Status.parse(unwrapped(exchange))
@@ -221,7 +221,7 @@ class Dnsimple:
 
     def check(self) -> Request:
         """`whoami`, which tells whose the token is."""
-        return Request("GET", "/whoami", repeatable=True)
+        return Request("GET", "/whoami", headers=HEADERS, repeatable=True)
 
     def describe(self, upsert: Upsert) -> str:
         """Method and path of the upsert's request."""
