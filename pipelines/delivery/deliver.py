@@ -10,13 +10,14 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sqlalchemy import Connection
 
 from pipelines.delivery.caller import STOPS, Caller
-from pipelines.delivery.destination import Destination, Found, Limits, Ordered, Remarking, Remembering
+from pipelines.delivery.destination import Destination, Found, Limits, Ordered, Reducing, Remarking, Remembering
 from pipelines.delivery.errors import AccountUnavailable
+from pipelines.delivery.fingerprint import fingerprint
 from pipelines.delivery.gates import Gates
 from pipelines.delivery.ledger import Ledger, Record, Run, Scope, State, Turn
 from pipelines.delivery.leftovers import Settled, read_back_all
@@ -24,7 +25,7 @@ from pipelines.delivery.plan import Plan, make_plan
 from pipelines.delivery.removal import Remover, Vanishing
 from pipelines.delivery.report import Report
 from pipelines.delivery.sender import Sender
-from pipelines.delivery.upsert import Built, Dropped, Outcome, Upsert, Verdict
+from pipelines.delivery.upsert import Built, Dropped, Outcome, Payload, Upsert, Verdict
 
 _LOOK_UP = 20_000
 _LARGEST_GROUP = 256
@@ -173,6 +174,8 @@ class Delivery:
         while work or more:
             try:
                 async with self.turn.hold():
+                    if first:
+                        self._remind()
                     # Whoever had the turn since may have died in it.
                     work = await self._settle_leftovers(work)
                     if first:
@@ -218,17 +221,18 @@ class Delivery:
             self.ledger.doubt(connection, self.scope, doubtful)
         self.report.notes.append(f"{attempts} upserts of an earlier run had no answer: {settled}")
 
-    async def _vet(self, work: deque[Upsert]) -> deque[Upsert]:
-        """Let the destination check what only the API knows, before the first write."""
-        with self.ledger.reading() as connection:
-            to_send = self._plan(work, self._states(connection, list(work))).to_send
-        if self.caller.stopped is not None:
-            return work
+    def _remind(self) -> None:
+        """Tell the destination what was accepted before, if it wants to know."""
         if isinstance(self.destination, Remembering):
             with self.ledger.reading() as connection:
                 accepted = self.ledger.accepted(connection, self.scope, self.run.sync)
             self.destination.remember({key: Found(*one) for key, one in accepted.items()})
-        if not to_send:
+
+    async def _vet(self, work: deque[Upsert]) -> deque[Upsert]:
+        """Let the destination check what only the API knows, before the first write."""
+        with self.ledger.reading() as connection:
+            to_send = self._plan(work, self._states(connection, list(work))).to_send
+        if self.caller.stopped is not None or not to_send:
             return work
         try:
             refused = await self.destination.vet(to_send, self.caller)
@@ -240,7 +244,21 @@ class Delivery:
             for upsert in work
             if upsert.key in refused
         )
-        return self._ranked([upsert for upsert in work if upsert.key not in refused])
+        return self._ranked(self._reduced([upsert for upsert in work if upsert.key not in refused]))
+
+    def _reduced(self, work: list[Upsert]) -> list[Upsert]:
+        """The upserts as far as they can be sent; what was parked in that form is left out."""
+        if not isinstance(self.destination, Reducing):
+            return work
+        reduced = [self._sendable(upsert, self.destination.sendable(upsert)) for upsert in work]
+        other = [after for after, before in zip(reduced, work, strict=True) if after is not before]
+        parked = {upsert.key for upsert in other} - {upsert.key for upsert in self._unparked(other)}
+        return [upsert for upsert in reduced if upsert.key not in parked]
+
+    def _sendable(self, upsert: Upsert, payload: Payload) -> Upsert:
+        if payload is upsert.payload:
+            return upsert
+        return replace(upsert, payload=payload, fingerprint=fingerprint(self.destination.normalise(payload)))
 
     def _ranked(self, work: list[Upsert]) -> deque[Upsert]:
         if isinstance(self.destination, Ordered):
