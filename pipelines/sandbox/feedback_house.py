@@ -201,9 +201,8 @@ class FeedbackHouse(Api[FeedbackHouseSettings]):
 
     def _in_answer(self, area: Record) -> dict[str, Any]:
         shown = {**self._shown(area), "correlationID": area["correlationID"]}
-        if not self.settings.data_ids:
-            del shown["id"]
-        return shown
+        hidden = {"id": not self.settings.data_ids, "correlationID": not self.settings.data_keys}
+        return {name: value for name, value in shown.items() if not hidden.get(name)}
 
     def _shown(self, area: Record) -> dict[str, Any]:
         hidden = {"createdAt", "updatedAt", "writes"}

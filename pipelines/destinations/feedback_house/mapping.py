@@ -58,11 +58,14 @@ class FeedbackHouseSpec(SyncSpec):
     )
     managers: str | None = Field(
         default=None,
-        description="Column with the managers' e-mails, a list or a text with commas; where no user has one of them, "
-        "the area is sent without managers, and the log says so. Default: managers are not sent.",
+        description="Column with the managers' e-mails, a list or a text with commas. An e-mail that no user has, or "
+        "several have, is left out, and every run says so until it is found; where none is found, managers are not "
+        "sent. Default: managers are not sent.",
     )
     business_division: str | None = Field(
-        default=None, description="Column with the business division's id; where it is empty, none is sent."
+        default=None,
+        description="Column with the business division's id; where it is empty, the area has none. "
+        "Default: divisions are not sent.",
     )
     batch_size: int = Field(default=100, ge=1, description="Areas in one request at most.")
     batch_bytes: int = Field(
@@ -170,8 +173,6 @@ def _placed(
 
 def _payload(fields: tuple[str, ...], place: Place, *values: Any) -> Payload:
     payload = dict(zip(fields, values, strict=True))
-    if payload.get("businessDivision", "") is None:
-        del payload["businessDivision"]
     if payload.get("parent") is not None:
         payload |= {"depth": place.depth, "above": list(place.above)}
     return payload

@@ -26,10 +26,14 @@ Entry = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Unread:
-    """Why pages could not be read, without secrets; `after`: when so many writes of this run had ended."""
+    """Why pages could not be read, without secrets; `after`: when so many writes of this run had ended.
+
+    `status` is that of the answer, if one came.
+    """
 
     reason: str
     after: int = 0
+    status: int | None = None
 
 
 async def read_pages(path: str, name: str, call: Call, account: Account) -> list[Entry] | Unread:
@@ -44,7 +48,7 @@ async def read_pages(path: str, name: str, call: Call, account: Account) -> list
         exchange = await call(Request("GET", path, query=query, repeatable=True))
         page = _page(exchange, name)
         if page is None:
-            return Unread(words(exchange, account))
+            return Unread(words(exchange, account), status=exchange.status if isinstance(exchange, Answer) else None)
         entries, more = page
         known = len(found)
         found |= {one: entry for entry in entries if (one := id_of(entry)) is not None}

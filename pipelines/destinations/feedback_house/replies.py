@@ -28,13 +28,14 @@ _COUNTS = {name: re.compile(rf"{name}\s+(\d+)") for name in ("Created", "Updated
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A verdict per item, in order; the ids that the answer tells, by key.
+    """A verdict per item, in order; the ids that the answer tells, by key, and whether it shows keys.
 
     `divisible`: the same items in smaller requests may fare better, or be told apart.
     """
 
     verdicts: Sequence[Verdict]
     ids: Mapping[str, str] = field(default_factory=dict)
+    shows_keys: bool = False
     divisible: bool = False
 
 
@@ -79,7 +80,8 @@ def _read(answer: Answer, body: Mapping[str, Any], items: Sequence[Item], accoun
             verdicts.append(Verdict(Outcome.UNKNOWN, reason, answer.status))
         else:
             verdicts.append(Verdict(_outcome(counted, taken), status=answer.status))
-    return Reply(verdicts, ids_in(entries, items), divisible=doubtful and taken > 0)
+    shows_keys = any(key_of(entry) is not None for entry in entries)
+    return Reply(verdicts, ids_in(entries, items), shows_keys, divisible=doubtful and taken > 0)
 
 
 def _outcome(counted: Mapping[str, int], taken: int) -> Outcome:
