@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from pipelines.delivery.messages import Call, Request
+from pipelines.delivery.messages import Answer, Call, Request
 from pipelines.delivery.upsert import Payload, Upsert, Verdict
 
 
@@ -116,6 +116,19 @@ class Reducing(Protocol):
 
         That much is compared, sent, and taken for accepted: what was left out still differs from the source, so that
         later runs come back to it, and send nothing while it is as it was.
+        """
+        ...
+
+
+@runtime_checkable
+class Judging(Protocol):
+    """A destination that knows what the answer to its `check` must say, beside a 2xx."""
+
+    def objection(self, answer: Answer) -> str:
+        """Why the 2xx does not prove that the account can be used; empty: it does.
+
+        Raises:
+            ConfigurationError: a setting of the account is wrong.
         """
         ...
 

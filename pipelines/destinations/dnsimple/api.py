@@ -109,18 +109,26 @@ class Dnsimple:
             url, said = variable(self.account, "url"), words(exchange, self._account)
             msg = f"account {self.account}: GET /whoami of {self._account.url} was answered {said}"
             raise ConfigurationError(msg, do=f"Check {url}: it ends with /v2. Nothing was sent.", account=self.account)
-        body = unwrapped(exchange)
+        if objection := self.objection(exchange):
+            _log.warning("account %s: not checked, since GET /whoami was answered %s", self.account, objection)
+        return {}
+
+    def objection(self, answer: Answer) -> str:
+        """Whether an answer to `whoami` names no account, or another one than that of the paths.
+
+        Raises:
+            ConfigurationError: the token belongs to another account.
+        """
+        body = unwrapped(answer)
         if not isinstance(body, dict) or "account" not in body:
-            said = words(exchange, self._account)
-            _log.warning("account %s: not checked, since GET /whoami was answered %s", self.account, said)
-            return {}
+            return words(answer, self._account)
         own = body["account"].get("id") if isinstance(body["account"], dict) else None
         if own is not None and str(own) != self._account.tenant:
             setting = variable(self.account, "account")
             msg = f"account {self.account}: {setting} is {self._account.tenant}, but the token belongs to account {own}"
             do = f"Set {setting} to the token's account, or use a token of that account. Nothing was sent."
             raise ConfigurationError(msg, do=do, account=self.account, setting=setting)
-        return {}
+        return ""
 
     async def send(self, batch: Sequence[Upsert], call: Call) -> Sequence[Verdict]:
         """Create each status, which replaces the one with its resource and context."""

@@ -10,16 +10,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipelines.delivery.destination import Found
-from pipelines.delivery.errors import AccountUnavailable
+from pipelines.delivery.errors import AccountUnavailable, ConfigurationError
 from pipelines.delivery.messages import Answer, Call, Request
 from pipelines.delivery.upsert import Outcome, Payload, Upsert, Verdict
-from pipelines.destinations.accounts import Account
+from pipelines.destinations.accounts import Account, variable
 from pipelines.destinations.answers import words
 from pipelines.destinations.feedback_house.batches import UPSERT, Batches
 from pipelines.destinations.feedback_house.fields import FIELDS, compared_form
 from pipelines.destinations.feedback_house.items import Item, Items
 from pipelines.destinations.feedback_house.managers import Managers
-from pipelines.destinations.feedback_house.pages import AREAS, Directory, Entry, Unread, id_of
+from pipelines.destinations.feedback_house.pages import AREAS, Directory, Entry, Unread, entries_of, id_of
 from pipelines.destinations.feedback_house.past import Past
 from pipelines.destinations.feedback_house.standing import Standing
 
@@ -75,14 +75,26 @@ class FeedbackHouse:
         """Learn ids from what stands there; nothing is held against an upsert here.
 
         What cannot be read is noted, and the areas that need it are not sent.
+
+        Raises:
+            ConfigurationError: there is no list of areas at the address.
         """
         if any(upsert.payload.get("managers") for upsert in upserts):
             await self._standing.users(call)
         if not all(self._is_there(upsert) for upsert in upserts):
             directory = await self._standing.directory(call)
             if isinstance(directory, Unread):
+                self._refuse_other_address(directory)
                 self._managers.note(f"the areas cannot be read: {directory.reason}")
         return {}
+
+    def _refuse_other_address(self, unread: Unread) -> None:
+        if unread.status != 404:
+            return
+        setting = variable(self.account, "url")
+        msg = f"account {self.account}: GET {AREAS} of {self._account.url} was answered {unread.reason}"
+        do = f"Check {setting}: feedback.house's own address ends with /api. Nothing was sent."
+        raise ConfigurationError(msg, do=do, account=self.account, setting=setting)
 
     def sendable(self, upsert: Upsert) -> Payload:
         """The area with those of its managers that are users."""
@@ -148,6 +160,12 @@ class FeedbackHouse:
     def check(self) -> Request:
         """The smallest page of areas."""
         return Request("GET", AREAS, query={"limit": "1"}, repeatable=True)
+
+    def objection(self, answer: Answer) -> str:
+        """An answer without a list of areas is none of feedback.house, or one of its refusals with a 200."""
+        if entries_of(answer, "areas") is not None:
+            return ""
+        return f"it is no page of areas: {words(answer, self._account)}"
 
     def describe(self, upsert: Upsert) -> str:
         """Method and path of the upsert's request, in which other areas travel too."""

@@ -59,14 +59,20 @@ async def read_pages(path: str, name: str, call: Call, account: Account) -> list
 
 def _page(exchange: Exchange, name: str) -> tuple[Sequence[Entry], bool] | None:
     """The entries of a page and whether there are more; None where it is no page."""
-    body = exchange.json() if isinstance(exchange, Answer) and exchange.ok else None
-    entries = body.get(name) if isinstance(body, dict) else None
-    if not isinstance(body, dict) or not isinstance(entries, list):
+    entries = entries_of(exchange, name)
+    if entries is None:
         return None
-    info = body.get("pageInfo")
+    info = exchange.json().get("pageInfo") if isinstance(exchange, Answer) else None
     more = info.get("hasNextPage") if isinstance(info, dict) else None
     more = more if isinstance(more, bool) else len(entries) >= _LIMIT
-    return [entry for entry in entries if isinstance(entry, dict)], more
+    return entries, more
+
+
+def entries_of(exchange: Exchange, name: str) -> list[Entry] | None:
+    """The entries of a page; None where it is no page."""
+    body = exchange.json() if isinstance(exchange, Answer) and exchange.ok else None
+    entries = body.get(name) if isinstance(body, dict) else None
+    return [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else None
 
 
 def id_of(entry: Entry) -> str | None:
