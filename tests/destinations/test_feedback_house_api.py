@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from pipelines.delivery.destination import Ordered
-from pipelines.delivery.errors import AccountUnavailable, CredentialsRefused
+from pipelines.delivery.errors import AccountUnavailable, ConfigurationError, CredentialsRefused
 from pipelines.delivery.messages import Exchange, Lost, NotSent, Request
 from pipelines.delivery.upsert import Outcome, Upsert
 from pipelines.destinations.feedback_house import FeedbackHouse
@@ -139,6 +139,34 @@ async def test_an_error_that_names_nobody_is_found_by_smaller_requests() -> None
     verdicts = await deliver(destination(), upserts(FLAT), call)
     assert (verdicts["F"].outcome, verdicts["F"].reason) == (Outcome.REJECTED, "bad area")
     assert {verdict.outcome for key, verdict in verdicts.items() if key != "F"} == {Outcome.CREATED}
+
+
+async def test_a_refusal_that_names_its_areas_costs_one_more_request() -> None:
+    """A 400 with errors by item is not split until the bad ones are found: they are named already."""
+    call = House()
+
+    def spoil(keys: list[str]) -> Exchange | None:
+        errors = [{"object": {"correlationID": key}, "message": f"bad {key}"} for key in keys if key in "CF"]
+        return answer(400, {"status": "ERROR", "errors": errors}) if errors else None
+
+    call.spoil = spoil
+    verdicts = await deliver(destination(), upserts(FLAT), call)
+    assert {key: one.reason for key, one in verdicts.items() if one.outcome is Outcome.REJECTED} == {
+        "C": "bad C",
+        "F": "bad F",
+    }
+    assert call.batches() == [list("ABCDEFGH"), list("ABDEGH")]
+    verdicts = await deliver(destination(), upserts(FLAT, "C", "F"), call)
+    assert len(call.batches()) == 3
+
+
+async def test_another_address_is_found_before_the_first_write() -> None:
+    """Without /api there is no list of areas: the run ends with the setting to look at."""
+    call = House()
+    call.unread = answer(404, {"detail": "Not Found"})
+    with pytest.raises(ConfigurationError, match=r"was answered 404 Not Found.* Check ACC_URL"):
+        await destination().vet(upserts(FLAT), call)
+    assert call.batches() == []
 
 
 async def test_the_last_open_area_of_a_batch_is_asked_about_alone() -> None:
