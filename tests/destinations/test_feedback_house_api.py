@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.delivery.destination import Ordered
+from pipelines.delivery.destination import Found, Ordered
 from pipelines.delivery.errors import AccountUnavailable, ConfigurationError, CredentialsRefused
 from pipelines.delivery.messages import Exchange, Lost, NotSent, Request
 from pipelines.delivery.upsert import Outcome, Upsert
@@ -379,6 +379,54 @@ async def test_removing_takes_an_area_out_of_use_and_keeps_the_rest(*, keys: boo
     verdict = await destination().remove("A", some[1].payload, call)
     assert verdict.outcome is Outcome.UPDATED
     assert call.area("A") == {**before, "active": False}
+
+
+async def test_removing_sends_all_that_stands_there_by_id_and_key() -> None:
+    """An update may reset what it leaves out: what a person has set since stays, also in fields that nobody syncs."""
+    call, target = House(keys=True), destination()
+    (one,) = upserts(tree(A=None))
+    await deliver(target, [one], call)
+    above = call.put("OTHER")
+    by_hand = {"name": "By hand", "parent": above, "managers": ["m"], "businessDivision": "d", "tags": ["t"]}
+    call.area("A").update(by_hand)
+    later = destination()
+    await later.remove("A", one.payload, call)
+    own = {"id": call.area("A")["id"], "correlationID": "A", "allowCandidatesApply": False, "active": False}
+    assert call.sent("A") == {**own, **by_hand}
+
+
+async def test_removing_goes_by_what_was_accepted_where_nothing_can_be_read() -> None:
+    """An answer of an earlier run told the id; the rest is as it was last accepted."""
+    call, target = House(), destination()
+    (one,) = upserts(areas({"area_code": "A", "tags": "x"}))
+    (accepted,) = (await deliver(destination(), [one], call)).values()
+    call.unread = answer(403)
+    target.remember({"A": Found(one.payload, accepted.remote_id)})
+    assert (await target.remove("A", one.payload, call)).outcome is Outcome.UPDATED
+    assert call.sent("A") == {
+        "id": accepted.remote_id,
+        "correlationID": "A",
+        "name": "Area A",
+        "active": False,
+        "allowCandidatesApply": False,
+        "tags": ["x"],
+    }
+
+
+@pytest.mark.parametrize("gone", [True, False])
+async def test_removing_an_area_that_is_gone_or_out_of_use_sends_nothing(*, gone: bool) -> None:
+    """An update would make it anew: with keys hidden the id that was once told shows what became of it."""
+    call, target = House(), destination()
+    (one,) = upserts(tree(A=None))
+    (accepted,) = (await deliver(destination(), [one], call)).values()
+    if gone:
+        call.held.clear()
+    else:
+        call.area("A")["active"] = False
+    call.requests.clear()
+    target.remember({"A": Found(one.payload, accepted.remote_id)})
+    assert (await target.remove("A", one.payload, call)).outcome is Outcome.ACCEPTED
+    assert call.batches() == []
 
 
 async def test_removing_what_does_not_stand_there_makes_nothing() -> None:

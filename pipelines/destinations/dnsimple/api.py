@@ -84,7 +84,7 @@ class Dnsimple:
         self._base = f"/{account.tenant or ':account'}/platform/statuses"
         self._writes = 0
         self._written: dict[str, int] = {}
-        self._listing: Listing | None = None
+        self._listing: Listing | Exchange | None = None
         self._reading = asyncio.Lock()
 
     def normalise(self, payload: Payload) -> Payload:
@@ -152,11 +152,8 @@ class Dnsimple:
 
         One list serves the read-backs of many keys, but none that was asked for before the key's last write had ended.
         """
-        async with self._reading:
-            if self._listing is None or self._listing.after < self._written.get(upsert.key, 0):
-                self._listing = await self._listed(call)
-            listing = self._listing
-        if listing is None:
+        listing = await self._standing(upsert.key, call)
+        if not isinstance(listing, Listing):
             return None
         forms = [(self.normalise(_body(status)), status.id) for status in listing.by_key.get(upsert.key, ())]
         if not forms:
@@ -166,18 +163,42 @@ class Dnsimple:
         form, remote_id = next((one for one in forms if one[0] == wanted), forms[-1])
         return Found(form, remote_id)
 
-    async def _listed(self, call: Call) -> Listing | None:
+    async def _standing(self, key: str, call: Call) -> Listing | Exchange:
+        """The list, asked for after the key's last write had ended; the answer, where that is none."""
+        async with self._reading:
+            if not isinstance(self._listing, Listing) or self._listing.after < self._written.get(key, 0):
+                self._listing = await self._listed(call)
+            return self._listing
+
+    async def _listed(self, call: Call) -> Listing | Exchange:
         after = self._writes
         found = await read_pages(self._base, call)
         if isinstance(found, Pages) and found.torn:
             found = await read_pages(self._base, call)
-        return Listing.of(found.statuses, after) if isinstance(found, Pages) else None
+        return Listing.of(found.statuses, after) if isinstance(found, Pages) else found
 
     async def remove(self, key: str, payload: Payload, call: Call) -> Verdict:
-        """Set the state to `unknown`, all else as it was last accepted: the API deletes no status."""
+        """Set the state to `unknown`, all else as it was last accepted: the API deletes no status.
+
+        Each POST is a line of history: none is made where the status says so already, or where there is none. What the
+        list does not tell for the moment is not written over; where it never tells (4xx), the last payload does.
+        """
+        listing = await self._standing(key, call)
+        if isinstance(listing, Listing):
+            there = listing.by_key.get(key, ())
+            if all(status.state == "unknown" for status in there):
+                return Verdict(Outcome.ACCEPTED, "its state is unknown already" if there else "nothing stood there")
+        elif payload.get("state") == "unknown":
+            return Verdict(Outcome.ACCEPTED, "its state was unknown already")
+        elif judge(listing, self._account).outcome is not Outcome.REJECTED:
+            reason = f"what stands there cannot be read, so that nothing was sent: {words(listing, self._account)}"
+            return Verdict(Outcome.NOT_SENT, reason)
         resource, _, context = key.partition("/")
         body = {**payload, "resource": resource, "context": context, "state": "unknown"}
-        return _accepted(judge_removal(await self._post(key, body, call), self._account, self.transient))
+        exchange = await self._post(key, body, call)
+        # Where the account's list can be read, 404 is about the resource: nothing is left to be taken out of use.
+        known = isinstance(listing, Listing)
+        return _accepted((judge_removal if known else judge)(exchange, self._account, self.transient))
 
     async def statuses(self, call: Call) -> Sequence[Status]:
         """The account's statuses, one per resource and context.

@@ -151,11 +151,18 @@ class FeedbackHouse:
         return payload
 
     async def remove(self, key: str, payload: Payload, call: Call) -> Verdict:
-        """Take the area out of use: an update to inactive that keeps everything else."""
-        if self._standing.is_absent(key, await self._standing.of_key(key, call)):
+        """Take the area out of use: an update to inactive that keeps everything else, as far as it can be read."""
+        directory = await self._standing.of_key(key, call)
+        if self._standing.is_absent(key, directory):
             return Verdict(Outcome.ACCEPTED, "nothing stood there")
-        (verdict,) = await self.send([Upsert(key, "", {**payload, "active": False}, "", "", ())], call)
-        return verdict
+        area = self._standing.known(directory, key)
+        entry = directory.by_id.get(area or "") if isinstance(directory, Directory) else None
+        if entry is not None and entry.get("active") is False:
+            return Verdict(Outcome.ACCEPTED, "it is out of use already")
+        item = await self._items.retired(key, payload, area, entry, call)
+        if isinstance(item, Verdict):
+            return item
+        return (await self._batches.deliver([item], call, alone=True))[key]
 
     def check(self) -> Request:
         """The smallest page of areas."""

@@ -9,10 +9,10 @@ from typing import Any
 import orjson
 
 from pipelines.delivery.messages import Call
-from pipelines.delivery.upsert import ACCEPTED, Outcome, Upsert, Verdict
+from pipelines.delivery.upsert import ACCEPTED, Outcome, Payload, Upsert, Verdict
 from pipelines.destinations.feedback_house.fields import FIELDS, KEY
 from pipelines.destinations.feedback_house.managers import Managers
-from pipelines.destinations.feedback_house.pages import Unread
+from pipelines.destinations.feedback_house.pages import Entry, Unread
 from pipelines.destinations.feedback_house.past import Past
 from pipelines.destinations.feedback_house.standing import Missing, Standing
 
@@ -73,6 +73,26 @@ class Items:
                 area["managers"] = managers
         return Item.of(upsert.key, payload.get("depth", 0), area)
 
+    async def retired(
+        self, key: str, payload: Payload, area: str | None, entry: Entry | None, call: Call
+    ) -> Item | Verdict:
+        """The item that takes an area out of use, with its id where that is known.
+
+        What an update makes of fields that it leaves out is not documented, so that all go along: as they stand
+        (`entry`), or as they were last accepted.
+
+        Raises:
+            AccountStopped, AccountUnavailable: as the call does.
+        """
+        known = {} if area is None else {"id": area}
+        stands = _as_it_stands(entry) if entry is not None else None
+        if stands is None:
+            made = await self.make(Upsert(key, "", {**payload, "active": False}, "", "", ()), call)
+            return made if isinstance(made, Verdict) else Item.of(key, made.depth, {**known, **made.area})
+        always = {"name": payload["name"], "allowCandidatesApply": payload["allowCandidatesApply"]}
+        fields = {**known, KEY: key, **always, **stands, "active": False}
+        return Item.of(key, payload.get("depth", 0), fields)
+
     async def _parent(self, upsert: Upsert, call: Call) -> str | Verdict:
         payload = upsert.payload
         key = payload["parent"]
@@ -114,3 +134,25 @@ class Items:
         why = directory.reason if isinstance(directory, Unread) else "the pages do not show which area has its key"
         reason = f"it moves to the top, and whether it has a parent to be taken away cannot be known: {why}"
         return Verdict(Outcome.NOT_SENT, reason)
+
+
+def _as_it_stands(entry: Entry) -> dict[str, Any] | None:
+    """The fields of an area as its page shows them, in the form in which they can be sent; None: it has another one."""
+    fields = {field: entry[field] for field in FIELDS.values() if entry.get(field) is not None}
+    return fields if all(_FORMS[field](value) for field, value in fields.items()) else None
+
+
+def _texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+
+
+_TEXT, _FLAG = (lambda value: isinstance(value, str)), (lambda value: isinstance(value, bool))
+_FORMS = {
+    "name": _TEXT,
+    "parent": _TEXT,
+    "active": _FLAG,
+    "allowCandidatesApply": _FLAG,
+    "tags": _texts,
+    "managers": _texts,
+    "businessDivision": _TEXT,
+}
