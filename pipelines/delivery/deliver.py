@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from sqlalchemy import Connection
 
 from pipelines.delivery.caller import MAYBE_LANDED, STOPS, Caller
-from pipelines.delivery.destination import Destination, Found, Limits, Ordered, Remarking, Remembering
+from pipelines.delivery.destination import Destination, Found, Limits, Ordered, Reducing, Remarking, Remembering
 from pipelines.delivery.errors import AccountUnavailable
 from pipelines.delivery.fingerprint import fingerprint
 from pipelines.delivery.gates import Gates
@@ -25,7 +25,7 @@ from pipelines.delivery.plan import Plan, make_plan
 from pipelines.delivery.removal import Remover, Vanishing
 from pipelines.delivery.report import Report
 from pipelines.delivery.sender import Sender
-from pipelines.delivery.upsert import Built, Dropped, Outcome, Upsert, Verdict
+from pipelines.delivery.upsert import Built, Dropped, Outcome, Payload, Upsert, Verdict
 
 _LOOK_UP = 20_000
 _LARGEST_GROUP = 256
@@ -73,7 +73,7 @@ class Delivery:
             states = self._states(connection, built.upserts)
             attempts = self.ledger.attempts(connection, self.scope, self.run.sync)
             plan = self._plan(built.upserts, states)
-            parked = self._park(connection, plan)
+            parked = self._park(connection, plan.to_send)
             plan = plan.without(parked)
             vanished = self._find_vanished(connection, vanishing)
             barred = self._closed(connection) or self._over_ceilings(connection, plan, vanished)
@@ -158,11 +158,11 @@ class Delivery:
             self.gates.record_override(exceeded, self.clock())
         return ""
 
-    def _park(self, connection: Connection, plan: Plan) -> set[str]:
+    def _park(self, connection: Connection, upserts: Sequence[Upsert]) -> set[str]:
         """The keys whose upsert was rejected too often as it is; those upserts are accounted for here."""
         if self.gates is None or self.resend_before is not None:
             return set()
-        parked = self.gates.park(connection, plan.to_send)
+        parked = self.gates.park(connection, upserts)
         self.report.drop(parked)
         return {dropped.key for dropped in parked if dropped.key is not None}
 
@@ -197,6 +197,8 @@ class Delivery:
         while work or more:
             try:
                 async with self.turn.hold():
+                    if first:
+                        self._remind()
                     # Whoever had the turn since may have died in it.
                     work = await self._settle_leftovers(work)
                     if first:
@@ -247,17 +249,18 @@ class Delivery:
             return state.fingerprint
         return fingerprint(self.destination.normalise(state.payload))
 
-    async def _vet(self, work: deque[Upsert]) -> deque[Upsert]:
-        """Let the destination check what only the API knows, before the first write."""
-        with self.ledger.reading() as connection:
-            to_send = self._plan(work, self._states(connection, list(work))).to_send
-        if self.caller.stopped is not None:
-            return work
+    def _remind(self) -> None:
+        """Tell the destination what was accepted before, if it wants to know."""
         if isinstance(self.destination, Remembering):
             with self.ledger.reading() as connection:
                 accepted = self.ledger.accepted(connection, self.scope, self.run.sync)
             self.destination.remember({key: Found(*one) for key, one in accepted.items()})
-        if not to_send:
+
+    async def _vet(self, work: deque[Upsert]) -> deque[Upsert]:
+        """Let the destination check what only the API knows, before the first write."""
+        with self.ledger.reading() as connection:
+            to_send = self._plan(work, self._states(connection, list(work))).to_send
+        if self.caller.stopped is not None or not to_send:
             return work
         try:
             refused = await self.destination.vet(to_send, self.caller)
@@ -269,7 +272,22 @@ class Delivery:
             for upsert in work
             if upsert.key in refused
         )
-        return self._ranked([upsert for upsert in work if upsert.key not in refused])
+        return self._ranked(self._reduced([upsert for upsert in work if upsert.key not in refused]))
+
+    def _reduced(self, work: list[Upsert]) -> list[Upsert]:
+        """The upserts as far as they can be sent; what was parked in that form is left out."""
+        if not isinstance(self.destination, Reducing):
+            return work
+        reduced = [self._sendable(upsert, self.destination.sendable(upsert)) for upsert in work]
+        other = [after for after, before in zip(reduced, work, strict=True) if after is not before]
+        with self.ledger.reading() as connection:
+            parked = self._park(connection, other)
+        return [upsert for upsert in reduced if upsert.key not in parked]
+
+    def _sendable(self, upsert: Upsert, payload: Payload) -> Upsert:
+        if payload is upsert.payload:
+            return upsert
+        return upsert._replace(payload=payload, fingerprint=fingerprint(self.destination.normalise(payload)))
 
     def _ranked(self, work: list[Upsert]) -> deque[Upsert]:
         if isinstance(self.destination, Ordered):
