@@ -21,7 +21,6 @@ import pandas as pd
 from pipelines.components.vanishing import vanishing_of
 from pipelines.components.way import Errand, open_way
 from pipelines.delivery.caller import Patience
-from pipelines.delivery.deadline import Deadline
 from pipelines.delivery.deliver import Delivery
 from pipelines.delivery.gates import Gates
 from pipelines.delivery.ledger import Priority, Run
@@ -137,8 +136,6 @@ class SyncRunner:
             TableError: a stored partition cannot be read.
         """
         started = time.monotonic()
-        minutes = self.sync.max_minutes
-        deadline = None if minutes is None else Deadline(time.time() + minutes * 60, minutes)
         store = PartitionStore(self.home.store_url)
         account = read_account(
             self.sync.account, self.sync.settings, self.sync.mode, home=self.home, environ=self.environ
@@ -158,7 +155,7 @@ class SyncRunner:
         vanishing = vanishing_of(
             self.sync, self.table, built, present, store=store, folder=self.folder, environ=self.environ
         )
-        report = asyncio.run(self._deliver(account, order, _Wanted(built, newest, vanishing), deadline))
+        report = asyncio.run(self._deliver(account, order, _Wanted(built, newest, vanishing)))
         report.notes.extend(vanishing.notes if vanishing else ())
         results = {partition: self._account(store, partition, report, last=present[-1]) for partition in present}
         return SyncResult(results, report, missing, time.monotonic() - started)
@@ -168,10 +165,9 @@ class SyncRunner:
         account: Account,
         order: Order,
         wanted: _Wanted,
-        deadline: Deadline | None,
     ) -> Report:
         report = Report()
-        errand = Errand(order.priority, report.traffic, self.patience, deadline)
+        errand = Errand(order.priority, report.traffic, order.run_id, self.patience, self.sync.max_minutes)
         async with open_way(self.sync, account, self.home, errand) as way:
             run = Run(order.run_id, self.sync.name, config_hash(self.sync))
             delivery = Delivery(

@@ -33,12 +33,16 @@ class Way:
 
 @dataclass(frozen=True, slots=True)
 class Errand:
-    """How urgent it is, where requests are counted, how patient it is with a sick API, and until when it goes on."""
+    """What is wanted of an account.
+
+    `traffic`: where requests are counted; `run`: whom others see waiting or sending; `minutes`: how long it may go on.
+    """
 
     priority: Priority
     traffic: Traffic
+    run: str = ""
     patience: Patience = field(default_factory=Patience)
-    deadline: Deadline | None = None
+    minutes: float | None = None
 
 
 @asynccontextmanager
@@ -56,11 +60,21 @@ async def open_way(sync: SyncSpec, account: Account, home: Home, errand: Errand)
                 account.name, account.mode, account.address_hash, account.sandbox_id or "", time.time()
             )
             destination = sync.connect(account)
-            pace = Pace(account.limits.windows, share=sync.share)
-            rules = _rules(account, destination)
-            caller = Caller(rules, port, pace, errand.traffic, errand.patience, deadline=errand.deadline)
+            deadline = (
+                None if errand.minutes is None else Deadline(ledger.clock() + errand.minutes * 60, errand.minutes)
+            )
+            caller = Caller(
+                _rules(account, destination),
+                port,
+                Pace(account.limits.windows, share=sync.share, clock=ledger.clock),
+                errand.traffic,
+                errand.patience,
+                deadline=deadline,
+                guard=lambda: turn.check(),  # noqa: PLW0108 (the turn is made of this caller)
+                clock=ledger.clock,
+            )
             quota = f"{account.mode}.{sync.quota or account.name}"
-            turn = Turn(ledger, quota, errand.priority, caller, deadline=errand.deadline)
+            turn = Turn(ledger, quota, errand.priority, caller, run=errand.run, deadline=deadline)
             yield Way(account, ledger, scope, turn, destination, caller)
     finally:
         ledger.close()

@@ -21,31 +21,51 @@ class Reason:
 
 
 @dataclass(slots=True)
-class Traffic:
+class Wire:
     """What went over the wire. `waited_s`: how long requests waited for the API's limit; `seconds`: answer times."""
 
     requests: int = 0
     retries: int = 0
     waited_s: float = 0.0
     sent_bytes: int = 0
+    received_bytes: int = 0
     seconds: list[float] = field(default_factory=list)
-    by_partition: Counter[str] = field(default_factory=Counter)
-
-    def note(self, partition: str | None, sent_bytes: int, seconds: float | None) -> None:
-        """Count one request; `partition` where it served only one, `seconds` None where no answer came."""
-        self.requests += 1
-        if partition is not None:
-            self.by_partition[partition] += 1
-        self.sent_bytes += sent_bytes
-        if seconds is not None and len(self.seconds) < _LATENCY_SAMPLE:
-            self.seconds.append(seconds)
 
     def percentile(self, percent: int) -> float | None:
-        """The answer time that so many percent of requests stayed within, in seconds."""
+        """The answer time that so many percent of requests stayed within, in seconds; None: nothing was answered."""
         if not self.seconds:
             return None
         ordered = sorted(self.seconds)
         return ordered[min(len(ordered) - 1, round(percent / 100 * (len(ordered) - 1)))]
+
+
+@dataclass(slots=True)
+class Traffic(Wire):
+    """A run's traffic, and the part of it that served one partition each."""
+
+    partitions: defaultdict[str, Wire] = field(default_factory=lambda: defaultdict(Wire))
+
+    def note(self, partition: str | None, sent_bytes: int, received_bytes: int, seconds: float | None) -> None:
+        """Count one request; `partition` where it served only one, `seconds` None where no answer came."""
+        for wire in self._of(partition):
+            wire.requests += 1
+            wire.sent_bytes += sent_bytes
+            wire.received_bytes += received_bytes
+            if seconds is not None and len(wire.seconds) < _LATENCY_SAMPLE:
+                wire.seconds.append(seconds)
+
+    def note_wait(self, partition: str | None, seconds: float) -> None:
+        """A request waited for the API's limit."""
+        for wire in self._of(partition):
+            wire.waited_s += seconds
+
+    def note_retry(self, partition: str | None) -> None:
+        """A request is sent again."""
+        for wire in self._of(partition):
+            wire.retries += 1
+
+    def _of(self, partition: str | None) -> tuple[Wire, ...]:
+        return (self,) if partition is None else (self, self.partitions[partition])
 
 
 @dataclass(slots=True)

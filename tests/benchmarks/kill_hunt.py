@@ -86,7 +86,7 @@ class Hunt:
                 self._round()
             again = self._deliver(sorted(self._source.days))
             self.tally.resent += [f"{again} requests of a run that had nothing to do"] if again else []
-            self.tally.stale += self._steps_back()
+            self.tally.stale += steps_back(self._ledger, SYNCS[self.api].name)
         finally:
             self._ledger.close()
 
@@ -155,7 +155,7 @@ class Hunt:
 
         def complete() -> None:
             nonlocal requests
-            runner = WitnessedRunner(SYNCS[self.api], self._home, self._environ, notes=self._notes)
+            runner = WitnessedRunner(SYNCS[self.api], self._home, environ=self._environ, notes=self._notes)
             result = runner.run(Order(f"complete-{self.tally.runs}", days))
             requests = result.report.traffic.requests
             self.tally.lost += [
@@ -215,21 +215,6 @@ class Hunt:
         self.tally.wrong += [f"{key} is of no reading" for key in extra]
         self.tally.unsettled += sorted(self._attempts())
 
-    def _steps_back(self) -> list[str]:
-        """Deliveries of an earlier time than what had been delivered before at the same key."""
-        table = schema.deliveries
-        with self._ledger.reading() as connection:
-            rows = connection.execute(
-                select(table.c.key, table.c.as_of).where(table.c.sync == SYNCS[self.api].name).order_by(table.c.id)
-            ).all()
-        newest: dict[str, str] = {}
-        found = []
-        for key, as_of in rows:
-            if as_of < newest.get(key, ""):
-                found.append(f"{key}: {as_of} was delivered after {newest[key]}")
-            newest[key] = max(as_of, newest.get(key, ""))
-        return found
-
     def _shown(self) -> dict[str, int]:
         return shown(self.api, self._control.state(self.api))
 
@@ -241,3 +226,19 @@ class Hunt:
 
 def _stands(there: Mapping[str, int], wanted: Mapping[str, Reading], key: str) -> bool:
     return key in wanted and there.get(key) == wanted[key][1]
+
+
+def steps_back(ledger: Ledger, sync: str) -> list[str]:
+    """The sync's deliveries of an earlier time than what had been delivered before at the same key."""
+    table = schema.deliveries
+    with ledger.reading() as connection:
+        rows = connection.execute(
+            select(table.c.key, table.c.as_of).where(table.c.sync == sync).order_by(table.c.id)
+        ).all()
+    newest: dict[str, str] = {}
+    found = []
+    for key, as_of in rows:
+        if as_of < newest.get(key, ""):
+            found.append(f"{key}: {as_of} was delivered after {newest[key]}")
+        newest[key] = max(as_of, newest.get(key, ""))
+    return found

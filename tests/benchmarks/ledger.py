@@ -38,8 +38,9 @@ _STATE = (
     "partition",
     "accepted_at",
     "run",
+    "removed_at",
 )
-_READ = "key, sync, as_of, fingerprint, fingerprint_version"
+_READ = "key, sync, as_of, fingerprint, fingerprint_version, accepted_at, removed_at"
 _CHANGES = ", ".join(f'"{name}" = excluded."{name}"' for name in _STATE[2:])
 _NAMES = ", ".join(f'"{name}"' for name in _STATE)
 
@@ -280,4 +281,5 @@ def _row(scope: Scope, upsert: Upsert, now: float) -> Row:
         upsert.partition,
         now,
         _RUN.id,
+        None,
     )

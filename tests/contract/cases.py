@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -55,7 +55,7 @@ class Case:
 
     def bad_upsert(self, *, day: int = 6) -> Upsert:
         """An upsert that the API refuses."""
-        return replace(self.upsert(day=day), payload=self.refused)
+        return self.upsert(day=day)._replace(payload=self.refused)
 
     def __str__(self) -> str:
         return self.name

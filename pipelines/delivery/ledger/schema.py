@@ -141,14 +141,13 @@ paces = Table(
     "paces",
     metadata,
     Column("quota", Text, primary_key=True, comment="mode and account, or the name of what accounts share"),
-    Column("state", Text, nullable=False, comment="JSON: the recent send times"),
+    Column("state", Text, nullable=False, comment="JSON: the recent send times, and who has the turn"),
     Column(
         "reserved",
         Integer,
         nullable=False,
         comment="sends the holder may have made since `state` was written",
     ),
-    Column("holder", Text, comment="JSON: who has had the turn last: run, host, process, since"),
     comment="how fast an allowance was used, as it passes from one holder of the turn to the next",
 )
 

@@ -43,7 +43,7 @@ def deliver(sync: SyncSpec, environ: Mapping[str, str], partitions: Sequence[str
     memory = HighWater()
     memory.reset()
     with Timed() as timed:
-        result = SyncRunner(sync, Home.of(environ), environ).run(Order(run, partitions))
+        result = SyncRunner(sync, Home.of(environ), environ=environ).run(Order(run, partitions))
     gap = sum(one.gap for one in result.results.values())
     if result.report.stopped or result.missing or gap:
         msg = f"the run tells nothing: {result.report.stopped or result.missing or f'{gap} rows unaccounted for'}"
