@@ -10,6 +10,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
@@ -17,7 +18,7 @@ from pathlib import Path
 import orjson
 import pandas as pd
 
-from pipelines.components.vanishing import NotListed, vanishing_of
+from pipelines.components.vanishing import NotListed, NotSeen, vanishing_of
 from pipelines.delivery.caller import AccountRules, Caller
 from pipelines.delivery.deliver import Delivery
 from pipelines.delivery.gates import Gates
@@ -131,7 +132,7 @@ class SyncRunner:
             LedgerError: the ledger cannot be used.
             TableError: a stored partition cannot be read.
         """
-        started, read_at = time.monotonic(), time.time()
+        started = time.monotonic()
         store = PartitionStore(self.home.store_url)
         account = read_account(
             self.sync.account, self.sync.settings, self.sync.mode, home=self.home, environ=self.environ
@@ -145,6 +146,19 @@ class SyncRunner:
         }
         if not present:
             return SyncResult({}, Report(), missing, time.monotonic() - started)
+        with closing(Ledger(self.home.ledger_url)) as ledger:
+            run = Run(order.run_id, self.sync.name, config_hash(self.sync), ledger.now(), present)
+            built, newest, vanishing = self._read(store, present, stored)
+            report = asyncio.run(
+                self._deliver(account, order, ledger, run, built=built, newest=newest, vanishing=vanishing)
+            )
+        report.notes.extend(vanishing.notes if vanishing else ())
+        results = {partition: self._account(store, partition, report, last=present[-1]) for partition in present}
+        return SyncResult(results, report, missing, time.monotonic() - started)
+
+    def _read(
+        self, store: PartitionStore, present: Sequence[str], stored: Collection[str]
+    ) -> tuple[Built, dict[str, str], NotSeen | NotListed | None]:
         built = self.sync.build(store.read(valid_of(self.sync.table), present))
         vanishing = vanishing_of(
             self.sync, self.table, built, present, store=store, folder=self.folder, environ=self.environ
@@ -153,23 +167,19 @@ class SyncRunner:
             built = vanishing.built
         self._store_upserts(store, present, built)
         newest = {} if self.sync.dated else self._newer_in_store(store, present, stored, built.upserts)
-        run = Run(order.run_id, self.sync.name, config_hash(self.sync), read_at)
-        report = asyncio.run(self._deliver(account, order, run, built, newest=newest, vanishing=vanishing))
-        report.notes.extend(vanishing.notes if vanishing else ())
-        results = {partition: self._account(store, partition, report, last=present[-1]) for partition in present}
-        return SyncResult(results, report, missing, time.monotonic() - started)
+        return built, newest, vanishing
 
     async def _deliver(
         self,
         account: Account,
         order: Order,
+        ledger: Ledger,
         run: Run,
-        built: Built,
         *,
+        built: Built,
         newest: Mapping[str, str],
         vanishing: Vanishing | None,
     ) -> Report:
-        ledger = Ledger(self.home.ledger_url)
         report = Report()
         destination = self.sync.connect(account)
         pace = Pace(account.limits.windows, share=self.sync.share)
@@ -183,35 +193,32 @@ class SyncRunner:
             else "",
             give_up_when_refused=sandbox,
         )
-        try:
-            async with self._port(account) as port:
-                scope = ledger.scope(
-                    account.name, account.mode, account.address_hash, account.sandbox_id or "", time.time()
-                )
-                delivery = Delivery(
-                    run=run,
-                    ledger=ledger,
-                    scope=scope,
-                    turn=Turn(ledger, f"{account.mode}.{self.sync.quota or account.name}", order.priority, pace),
-                    destination=destination,
-                    caller=Caller(rules, port, pace, report.traffic),
-                    limits=account.limits,
-                    gates=Gates(
-                        ledger,
-                        scope,
-                        run,
-                        self.sync.ceilings.ceilings(),
-                        override=order.override,
-                        park_after=self.sync.park_after,
-                    ),
-                    resend_before=order.resend_before,
-                    dry=order.dry or account.mode == "dry",
-                    report=report,
-                    progress=self.progress,
-                )
-                return await delivery.deliver(built, newest, vanishing)
-        finally:
-            ledger.close()
+        async with self._port(account) as port:
+            scope = ledger.scope(
+                account.name, account.mode, account.address_hash, account.sandbox_id or "", time.time()
+            )
+            delivery = Delivery(
+                run=run,
+                ledger=ledger,
+                scope=scope,
+                turn=Turn(ledger, f"{account.mode}.{self.sync.quota or account.name}", order.priority, pace),
+                destination=destination,
+                caller=Caller(rules, port, pace, report.traffic),
+                limits=account.limits,
+                gates=Gates(
+                    ledger,
+                    scope,
+                    run,
+                    self.sync.ceilings.ceilings(),
+                    override=order.override,
+                    park_after=self.sync.park_after,
+                ),
+                resend_before=order.resend_before,
+                dry=order.dry or account.mode == "dry",
+                report=report,
+                progress=self.progress,
+            )
+            return await delivery.deliver(built, newest, vanishing)
 
     def _port(self, account: Account) -> HttpPort:
         return HttpPort(

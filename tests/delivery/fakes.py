@@ -191,12 +191,18 @@ class Bench:
         await asyncio.sleep(0)
 
     def delivery(
-        self, sync: str = "board", *, mode: str = "sandbox", gates: Mapping[str, Any] | None = None, **options: Any
+        self,
+        sync: str = "board",
+        *,
+        mode: str = "sandbox",
+        partitions: Sequence[str] = (),
+        gates: Mapping[str, Any] | None = None,
+        **options: Any,
     ) -> Delivery:
-        """A run of the sync; `gates`: with gates of these fields."""
+        """A run of the sync, which has read these partitions; `gates`: with gates of these fields."""
         self.runs += 1
         report = Report()
-        run = Run(f"run-{self.runs}", sync, "config", float(self.runs))
+        run = Run(f"run-{self.runs}", sync, "config", float(self.runs), partitions)
         scope = self.ledger.scope("fake", mode, "address", "", 0.0)
         limits = Limits(in_flight=4)
         pace = Pace(limits.windows)

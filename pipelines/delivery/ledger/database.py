@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -9,7 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, Connection, Engine, Table, Text, bindparam, create_engine, event, func, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Table,
+    Text,
+    bindparam,
+    case,
+    create_engine,
+    event,
+    func,
+    select,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
@@ -63,6 +76,13 @@ class Database:
         """`sqlite` or `postgresql`."""
         return self.engine.dialect.name
 
+    def now(self) -> float:
+        """Unix time by the clock that all users of this ledger share: the server's, or this machine's."""
+        if self.dialect == "sqlite":
+            return time.time()
+        with self.reading() as connection:
+            return float(connection.scalar(select(func.extract("epoch", func.clock_timestamp()))) or 0)
+
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A connection for look-ups that holds nobody up."""
@@ -86,10 +106,12 @@ class Database:
         keep: Sequence[str] = (),
         add: Sequence[str] = (),
         fill: Sequence[str] = (),
+        most: Sequence[str] = (),
     ) -> None:
         """Insert or replace by primary key.
 
-        `keep` columns stay as they are, `add` columns are added to, `fill` columns are not emptied.
+        `keep` columns stay as they are, `add` columns are added to, `fill` columns are not emptied, of `most` columns
+        the larger value stays.
         """
         if not rows:
             return
@@ -102,6 +124,10 @@ class Database:
         }
         changes |= {name: table.c[name] + insert.excluded[name] for name in add}
         changes |= {name: func.coalesce(insert.excluded[name], table.c[name]) for name in fill}
+        changes |= {
+            name: case((insert.excluded[name] > table.c[name], insert.excluded[name]), else_=table.c[name])
+            for name in most
+        }
         connection.execute(insert.on_conflict_do_update(index_elements=primary, set_=changes), list(rows))
 
 
