@@ -16,6 +16,7 @@ from pipelines.commands.quiet import quiet_dagster
 from pipelines.delivery.errors import PipelinesError
 from pipelines.delivery.messages import Answer, Lost, NotSent
 from pipelines.destinations.accounts import read_account
+from pipelines.destinations.answers import words
 from pipelines.destinations.base import SyncSpec
 from pipelines.home import Home
 from pipelines.tables.spec import AnyTable
@@ -123,8 +124,8 @@ async def _reach(sync: SyncSpec) -> str:
     match exchange:
         case Answer(status=status) if exchange.ok:
             return f"{account.url} answered {status} in {time.monotonic() - started:.2f} s"
-        case Answer(status=status):
-            what = f"{account.url}{request.path} answered {status} {account.redact(exchange.text(200))}".rstrip()
+        case Answer():
+            what = f"{account.url}{request.path} answered {words(exchange, account)}"
             raise PipelinesError(what, do=f"Check the settings {account.name.upper()}_...")
         case NotSent(reason) | Lost(reason):
             start = "Start the sandbox with `pipelines sandbox`." if sync.mode == "sandbox" else "Check the address."

@@ -132,6 +132,7 @@ class SyncRunner:
             if sandbox
             else "",
             give_up_when_refused=sandbox,
+            redact=account.redact,
         )
         try:
             async with self._port(account) as port:

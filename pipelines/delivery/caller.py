@@ -30,19 +30,24 @@ _partition: ContextVar[str | None] = ContextVar("partition", default=None)
 
 _LONGEST_PAUSE_S = 3700.0
 """A little more than the longest window that an API documents, an hour."""
+_READ, _SAID = 10_000, 200
 MAYBE_LANDED = frozenset({500, 502, 504})
 """After these a write may have been carried out: it is only resent where that is noticed by nobody."""
 
 
 @dataclass(frozen=True, slots=True)
 class AccountRules:
-    """What the caller has to know of an account. `when_refused` tells what to do if nothing listens there."""
+    """What the caller has to know of an account.
+
+    `when_refused` tells what to do if nothing listens there; `redact` takes the secrets out of what an API says.
+    """
 
     name: str
     url: str
     transient: frozenset[int]
     when_refused: str = ""
     give_up_when_refused: bool = False
+    redact: Callable[[str], str] = str
 
 
 @contextmanager
@@ -148,7 +153,7 @@ class Caller:
             self._stop(
                 CredentialsRefused(
                     f"account {self._account.name}: {request} was answered 401, the credentials are refused"
-                    f"{_words(answer)}",
+                    f"{self._words(answer)}",
                     do=f"Check the account's settings ({self._account.name.upper()}_...); nothing more was sent.",
                     account=self._account.name,
                     status=401,
@@ -158,7 +163,7 @@ class Caller:
             self._stop(
                 MediaTypeRefused(
                     f"account {self._account.name}: {request} was answered 415, the media type is refused"
-                    f"{_words(answer)}",
+                    f"{self._words(answer)}",
                     do=f"Set {self._account.name.upper()}_MEDIA_TYPE to the version this tenant speaks.",
                     account=self._account.name,
                     status=415,
@@ -196,7 +201,9 @@ class Caller:
         failed = isinstance(exchange, NotSent | Lost) or exchange.status == 429 or exchange.status >= 500
         self._failures = self._failures + 1 if failed else 0
         if self._failures >= self._breaker_after and self.stopped is None:
-            said = exchange.reason if isinstance(exchange, NotSent | Lost) else f"{exchange.status}{_words(exchange)}"
+            said = (
+                exchange.reason if isinstance(exchange, NotSent | Lost) else f"{exchange.status}{self._words(exchange)}"
+            )
             self.stopped = AccountUnavailable(
                 f"account {self._account.name}: {self._failures} requests in a row failed, the last {request}: {said}",
                 do="Nothing more was sent. Run the partitions again when the API is well.",
@@ -211,7 +218,7 @@ class Caller:
         self.stopped = self.stopped or error
         raise self.stopped
 
-
-def _words(answer: Answer) -> str:
-    text = answer.text(200)
-    return f" ({text})" if text else ""
+    def _words(self, answer: Answer) -> str:
+        """What the API said; half a secret would not be found, so that it is shortened last."""
+        text = self._account.redact(answer.text(_READ))
+        return f" ({text if len(text) <= _SAID else f'{text[: _SAID - 1]}…'})" if text else ""
