@@ -9,13 +9,26 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, Connection, Engine, Table, Text, bindparam, create_engine, event, func, select
+from sqlalchemy import (
+    URL,
+    ColumnElement,
+    Connection,
+    Engine,
+    Table,
+    Text,
+    bindparam,
+    create_engine,
+    event,
+    func,
+    select,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from pipelines.delivery.errors import LedgerError
 from pipelines.delivery.ledger import schema
+from pipelines.delivery.redact import redact, url_secrets
 
 _BUSY_TIMEOUT_MS = 60_000
 
@@ -29,7 +42,8 @@ class Database:
         Raises:
             LedgerError: it cannot be opened, or was written by a newer release.
         """
-        parsed = make_url(url)
+        hidden = url_secrets(url)
+        parsed = _parsed(url)
         if parsed.drivername in {"postgresql", "postgres"}:
             parsed = parsed.set(drivername="postgresql+psycopg")
         self.url = parsed
@@ -37,22 +51,27 @@ class Database:
         if parsed.get_backend_name() == "sqlite":
             if not parsed.database or parsed.database == ":memory:":
                 raise LedgerError("a ledger in memory forgets everything", do="Give PIPELINES_LEDGER_URL a file.")
-            self.folder = Path(parsed.database).absolute().parent
-            self.folder.mkdir(parents=True, exist_ok=True)
-        self.engine = _engine(parsed)
+            self.folder = _made(Path(parsed.database).absolute().parent)
+        try:
+            self.engine = _engine(parsed)
+        except (ArgumentError, ImportError, TypeError, ValueError) as error:
+            raise LedgerError(
+                f"the ledger's database cannot be used: {redact(str(error), hidden)}",
+                do="Check PIPELINES_LEDGER_URL, and install its driver.",
+            ) from None
         try:
             with self.engine.begin() as connection:
                 self.id = schema.prepare(connection, uuid.uuid4().hex)
         except LedgerError:
             self.engine.dispose()
             raise
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, TypeError, UnicodeError) as error:  # the last two: a driver about the URL's options
             self.engine.dispose()
+            where = redact(parsed.render_as_string(hide_password=True), hidden)
             raise LedgerError(
-                f"the ledger at {parsed.render_as_string(hide_password=True)} cannot be opened: "
-                f"{error.__cause__ or error}",
+                f"the ledger at {where} cannot be opened: {redact(str(error.__cause__ or error), hidden)}",
                 do="Check PIPELINES_LEDGER_URL, the folder's rights and the disk's free space.",
-            ) from error
+            ) from None  # the driver's own error may show the address
 
     def close(self) -> None:
         """Close all connections."""
@@ -96,6 +115,28 @@ class Database:
             if column.name not in primary and column.name not in keep
         }
         connection.execute(insert.on_conflict_do_update(index_elements=primary, set_=changes), list(rows))
+
+
+def _made(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LedgerError(
+            f"the ledger's folder {folder} cannot be made: {error.strerror}", do="Check PIPELINES_LEDGER_URL."
+        ) from error
+    return folder
+
+
+def _parsed(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        raise LedgerError(
+            "PIPELINES_LEDGER_URL is no SQLAlchemy URL", do="Write it like postgresql://user:password@host/name."
+        ) from None  # SQLAlchemy's own error may show the URL
+    if "@" in (parsed.host or ""):
+        raise LedgerError("the password in PIPELINES_LEDGER_URL holds an @ that is not encoded", do="Write @ as %40.")
+    return parsed
 
 
 def _engine(url: Any) -> Engine:
