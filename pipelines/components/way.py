@@ -91,6 +91,6 @@ def _rules(account: Account, destination: Destination) -> AccountRules:
         if sandbox
         else "",
         give_up_when_refused=sandbox,
-        secrets=account.secrets,
+        redact=account.redact,
         media_type_setting=account.media_type_setting,
     )

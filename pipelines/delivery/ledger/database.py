@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 from sqlalchemy import (
+    URL,
     ColumnElement,
     Connection,
     Engine,
@@ -28,8 +29,9 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from pipelines.delivery.errors import LedgerError
-from pipelines.delivery.ledger.failures import in_words, speak_of
+from pipelines.delivery.ledger.failures import speak_of
 from pipelines.delivery.ledger.versions import prepare
+from pipelines.delivery.redact import redact, url_secrets
 
 _BUSY_TIMEOUT_MS = 60_000
 _ADDRESSES = (
@@ -49,10 +51,8 @@ class Database:
         Raises:
             LedgerError: it cannot be opened, or was written by a newer release.
         """
-        try:
-            parsed = make_url(url)
-        except ArgumentError:
-            raise LedgerError("PIPELINES_LEDGER_URL is no address of a database", do=_ADDRESSES) from None
+        self._hidden = url_secrets(url)
+        parsed = _parsed(url)
         if parsed.drivername in {"postgresql", "postgres"}:
             parsed = parsed.set(drivername="postgresql+psycopg")
         self.url = parsed
@@ -60,7 +60,7 @@ class Database:
         if parsed.get_backend_name() == "sqlite":
             if not parsed.database or parsed.database == ":memory:":
                 raise LedgerError("a ledger in memory forgets everything", do="Give PIPELINES_LEDGER_URL a file.")
-            self.folder = Path(parsed.database).absolute().parent
+            self.folder = _made(Path(parsed.database).absolute().parent)
         self.engine = self._opened()
         self._local_clock = local_clock
         self._ahead = 0.0
@@ -69,21 +69,22 @@ class Database:
                 self.id = prepare(connection, uuid.uuid4().hex)
                 if self.dialect == "postgresql":
                     self._ahead = self._ahead_of(connection)
+        except (TypeError, UnicodeError) as error:  # a driver about the URL's options
+            self.engine.dispose()
+            said = redact(str(error), self._hidden)
+            raise LedgerError(f"the ledger cannot be opened: {said}", do=_ADDRESSES) from None
         except BaseException:
             self.engine.dispose()
             raise
 
     def _opened(self) -> Engine:
-        address = self.url.render_as_string(hide_password=True)
+        address = redact(self.url.render_as_string(hide_password=True), self._hidden)
         try:
-            if self.folder is not None:
-                self.folder.mkdir(parents=True, exist_ok=True)
             engine = _engine(self.url)
-        except OSError as error:
-            raise in_words(error, address) from error
-        except (ImportError, NoSuchModuleError) as error:
-            raise LedgerError(f"no driver for the ledger at {address} is installed: {error}", do=_ADDRESSES) from error
-        speak_of(engine, address)
+        except (ArgumentError, ImportError, NoSuchModuleError, TypeError, ValueError) as error:
+            said = redact(str(error), self._hidden)
+            raise LedgerError(f"the ledger's database at {address} cannot be used: {said}", do=_ADDRESSES) from None
+        speak_of(engine, address, self._hidden)
         return engine
 
     def _ahead_of(self, connection: Connection) -> float:
@@ -151,6 +152,30 @@ class Database:
             for name in most
         }
         connection.execute(insert.on_conflict_do_update(index_elements=primary, set_=changes), list(rows))
+
+
+def _made(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LedgerError(
+            f"the ledger's folder {folder} cannot be made: {error.strerror}", do="Check PIPELINES_LEDGER_URL."
+        ) from error
+    return folder
+
+
+def _parsed(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        raise LedgerError(
+            "PIPELINES_LEDGER_URL is no SQLAlchemy URL", do="Write it like postgresql://user:password@host/name."
+        ) from None  # SQLAlchemy's own error may show the URL
+    if parsed.get_backend_name() not in {"sqlite", "postgresql", "postgres"}:
+        raise LedgerError(f"PIPELINES_LEDGER_URL: {parsed.drivername} is no database for a ledger", do=_ADDRESSES)
+    if "@" in (parsed.host or ""):
+        raise LedgerError("the password in PIPELINES_LEDGER_URL holds an @ that is not encoded", do="Write @ as %40.")
+    return parsed
 
 
 def _engine(url: Any) -> Engine:
