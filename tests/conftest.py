@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from hypothesis import settings
 
+from tests.disks import small_disk
 from tests.postgres import postgres
 
-__all__ = ["postgres"]
+__all__ = ["postgres", "small_disk"]
 
 # How long an example takes says more about the machine than about the code.
 settings.register_profile("pipelines", deadline=None)

@@ -8,17 +8,19 @@ import shutil
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg import sql
 
 _numbers = itertools.count(1)
 
 
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[Callable[[], str]]:
-    """A function that makes an empty database and returns its URL."""
+@contextmanager
+def running() -> Iterator[Callable[[], str]]:
+    """A server until the block ends: a function that makes an empty database and returns its URL."""
     with warnings.catch_warnings():
         # It warns at import where XDG_RUNTIME_DIR is not set, as in CI.
         warnings.simplefilter("ignore")
@@ -31,9 +33,18 @@ def postgres() -> Iterator[Callable[[], str]]:
     def fresh() -> str:
         name = f"test_{next(_numbers)}"
         with psycopg.connect(uri, autocommit=True) as connection:
-            connection.execute(f"create database {name}")
+            connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
         return uri.replace("/postgres?", f"/{name}?")
 
-    yield fresh
-    server.cleanup()
-    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        yield fresh
+    finally:
+        server.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Callable[[], str]]:
+    """A function that makes an empty database and returns its URL."""
+    with running() as fresh:
+        yield fresh

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import re
 import time
 from collections.abc import Callable, Collection, Mapping
@@ -21,10 +22,11 @@ from pipelines.delivery import address
 from pipelines.delivery.errors import ConfigurationError
 from pipelines.delivery.messages import Answer, Exchange, Lost, NotSent, Request
 from pipelines.delivery.redact import redact
-from pipelines.delivery.transport import AsWritten, UnusableAnswer, Wire
+from pipelines.delivery.transport import AsWritten, Prepared, UnusableAnswer, Wire
 
 _DEFAULT_HEADERS = {"Accept-Encoding": "identity", "User-Agent": "pipelines"}
 _REASON_LENGTH = 400
+_PREPARED = 64
 _QUOTED_BYTES = re.compile(r"\bb['\"]")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
@@ -66,8 +68,7 @@ class HttpPort:
             )
         self._headers = httpx.Headers(_DEFAULT_HEADERS)
         self._headers.update(headers)
-        self._bodiless = self._headers.copy()
-        self._bodiless.pop("content-type", None)
+        self._prepared: dict[tuple[bool, tuple[tuple[str, str], ...]], Prepared] = {}
         self._timeout_s = timeout_s
         connect_s = min(connect_timeout_s, timeout_s / 2)
         # "pool" bounds all of it: a free connection, the name look-up, and every address of the host.
@@ -107,18 +108,30 @@ class HttpPort:
         return Answer(status, headers, body, self._clock() - started)
 
     def _message(self, request: Request) -> httpx.Request:
-        headers = self._bodiless if request.body is None else self._headers
-        if request.headers:
-            if unfit := _unfit_header(request.headers):
-                raise ValueError(unfit)
-            headers = headers.copy()
-            headers.update(request.headers)
-        message = httpx.Request(
-            request.method, self._origin, headers=headers, content=request.body, extensions=self._extensions
-        )
+        body = httpx.ByteStream(request.body or b"")
+        # With a stream httpx adds no headers of its own; aiohttp adds Host and Content-Length.
+        message = httpx.Request(request.method, self._origin, stream=body, extensions=self._extensions)
+        message.read()
+        message.headers = self._headers_of(request)
         query = f"?{urlencode(request.query, quote_via=quote)}" if request.query else ""
         message.url = AsWritten(self._origin, f"{self._base}{address.safe_path(request.path)}{query}")
         return message
+
+    def _headers_of(self, request: Request) -> Prepared:
+        """The port's headers and the request's own. Those of an account's requests are few and repeat."""
+        known = (request.body is None, tuple(request.headers.items()))
+        prepared = self._prepared.get(known)
+        if prepared is None:
+            if unfit := _unfit_header(request.headers):
+                raise ValueError(unfit)
+            headers = self._headers.copy()
+            if request.body is None:
+                headers.pop("content-type", None)
+            headers.update(request.headers)
+            prepared = Prepared(headers)
+            if len(self._prepared) < _PREPARED:
+                self._prepared[known] = prepared
+        return prepared
 
     def _fate(self, request: Request, error: Exception) -> NotSent | Lost:
         """What the error means: httpx's kind misleads (a lost answer is a ConnectTimeout), its cause does not."""
@@ -140,7 +153,9 @@ def _why_not_sent(cause: BaseException) -> str:
     if isinstance(cause, aiohttp.ClientSSLError):
         return f"no trusted TLS connection to {cause.host}:{cause.port} ({cause.os_error})"
     if isinstance(cause, aiohttp.ClientConnectorError):
-        return f"no connection to {cause.host}:{cause.port} ({cause.os_error.strerror or cause.os_error})"
+        # asyncio puts its own words, with the address once more, in place of the system's.
+        number = cause.os_error.errno
+        return f"no connection to {cause.host}:{cause.port} ({os.strerror(number) if number else cause.os_error})"
     if isinstance(cause, aiohttp.ConnectionTimeoutError):
         return "no connection in time"
     return f"no usable address ({cause})"

@@ -114,11 +114,13 @@ class Pace:
         self._answers += 1
         self._fastest = min(self._fastest, took)
         late = took if self._answers < _ANSWERS_TO_TRUST else took - self._fastest
-        left = next((at for at in range(len(self._log) - 1, -1, -1) if self._log[at] <= sent_at), None)
-        if late > 0 and left is not None:
-            noted = self._log[left]
-            del self._log[left]
-            insort(self._log, noted + late)
+        if late <= 0:
+            return
+        for back, noted in enumerate(reversed(self._log), start=1):
+            if noted <= sent_at:
+                del self._log[-back]
+                insort(self._log, noted + late, lo=len(self._log) - back + 1)
+                return
 
     def due_in(self) -> float:
         """Seconds until a request may leave, as far as is known now; 0: at once."""

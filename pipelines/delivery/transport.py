@@ -12,6 +12,7 @@ from typing import Any, cast
 import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
+from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from pipelines.delivery.errors import ConfigurationError
@@ -34,6 +35,14 @@ class AsWritten(httpx.URL):
         return self._text
 
 
+class Prepared(httpx.Headers):
+    """Headers that many requests share, in aiohttp's form too: to make both anew costs 70 us a request."""
+
+    def __init__(self, headers: httpx.Headers) -> None:
+        super().__init__(headers)
+        self.as_sent = CIMultiDictProxy(CIMultiDict(headers.multi_items()))
+
+
 class Wire:
     """aiohttp's session below httpx's transport; the first request opens it, since it belongs to an event loop.
 
@@ -50,13 +59,13 @@ class Wire:
     def __call__(self) -> Wire:
         return self
 
-    def request(self, *, url: str, data: bytes | None, **rest: Any) -> Any:
+    def request(self, *, url: str, data: bytes | None, headers: Prepared, **rest: Any) -> Any:
         """What the transport calls: the session's request, with yarl told to leave the URL alone."""
         if self._session is None:
             self._session = self._open()
         # aiohttp warns of bytes this long, which it would write in one go.
         content = BytesIO(data) if data is not None and len(data) > _LARGE_BYTES else data
-        return self._session.request(url=URL(url, encoded=True), data=content, **rest)
+        return self._session.request(url=URL(url, encoded=True), data=content, headers=headers.as_sent, **rest)
 
     def _open(self) -> aiohttp.ClientSession:
         connector = aiohttp.TCPConnector(limit=self._max_connections, ssl=self._tls, keepalive_timeout=IDLE_S)

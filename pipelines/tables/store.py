@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -50,17 +51,24 @@ class PartitionStore:
         self._fs.invalidate_cache()  # other processes write here too
 
     def write(self, asset: str, partition: str, frame: pd.DataFrame | pa.Table) -> int:
-        """Store a partition, replacing what stood there. Returns its number of rows."""
+        """Store a partition, replacing what stood there. Returns its number of rows.
+
+        Raises:
+            TableError: it cannot be written, for instance since the disk is full; what stood there is untouched.
+        """
         table = frame if isinstance(frame, pa.Table) else table_of(frame)
         buffer = BytesIO()
         # Numbers rarely repeat: to try a dictionary on them takes half of the time.
         texts: Any = [field.name for field in table.schema if pa.types.is_string(field.type)]
         pq.write_table(table, buffer, use_dictionary=texts)
         path = self._path(asset, partition)
-        if self._local:
-            _write_local(Path(path.path), buffer.getbuffer())
-        else:  # an object store shows an object only when it is complete
-            self._fs.pipe_file(path.path, buffer.getvalue())
+        try:
+            if self._local:
+                _write_local(Path(path.path), buffer.getbuffer())
+            else:  # an object store shows an object only when it is complete
+                self._fs.pipe_file(path.path, buffer.getvalue())
+        except OSError as error:
+            raise _unwritten(error, asset, partition, path) from error
         return table.num_rows
 
     def write_all(self, asset: str, frames: Mapping[str, pd.DataFrame | pa.Table]) -> None:
@@ -158,6 +166,19 @@ def _write_local(path: Path, content: memoryview) -> None:
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def _unwritten(error: OSError, asset: str, partition: str, path: UPath) -> TableError:
+    full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+    return TableError(
+        f"the partition {partition} of {asset} cannot be stored at {path}: "
+        f"{'the disk is full' if full else error.strerror or error}",
+        do=("Make room there, " if full else "Check PIPELINES_STORE_URL and the rights there, ")
+        + "then run the partition again; what was stored before is untouched.",
+        table=asset,
+        partitions=[partition],
+        file=str(path),
+    )
 
 
 def _missing(asset: str, partitions: list[str]) -> TableError:

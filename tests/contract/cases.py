@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -62,7 +62,7 @@ class Case:
 
     def bad_upsert(self, *, day: int = 6) -> Upsert:
         """An upsert that the API refuses."""
-        return replace(self.upsert(day=day), payload=self.refused)
+        return self.upsert(day=day)._replace(payload=self.refused)
 
     def __str__(self) -> str:
         return self.name

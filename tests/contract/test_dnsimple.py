@@ -43,7 +43,7 @@ def many(number: int) -> list[Upsert]:
     """Upserts of one resource in so many contexts."""
     one = DNSIMPLE.upsert()
     resource = one.payload["resource"]
-    return [replace(one, key=f"{resource}/c{at}", payload={**one.payload, "context": f"c{at}"}) for at in range(number)]
+    return [one._replace(key=f"{resource}/c{at}", payload={**one.payload, "context": f"c{at}"}) for at in range(number)]
 
 
 @ENVELOPES
@@ -106,7 +106,7 @@ async def test_the_history_is_read_in_every_reading_of_its_path(
 async def test_a_missing_resource_is_rejected_with_the_words_of_the_api(connect: Connect, control: Control) -> None:
     """404 is about this resource; the others are delivered."""
     good = DNSIMPLE.upsert()
-    bad = replace(good, key="domain:999/x", payload={**good.payload, "resource": "domain:999", "context": "x"})
+    bad = good._replace(key="domain:999/x", payload={**good.payload, "resource": "domain:999", "context": "x"})
     rejected, accepted = await connect(DNSIMPLE).deliver(bad, good)
     assert (rejected.outcome, rejected.status) == (Outcome.REJECTED, 404)
     assert "`domain:999` not found" in rejected.reason

@@ -93,7 +93,7 @@ class Company:
         extract(self.table, [SNAPSHOT], base=self.folder, store=store, environ={}, now=datetime.now(UTC))
         spec = sync(managers="managers", business_division="division", **self.fields)
         environ = {"FEEDBACK_HOUSE_RATE": "1000/s"}
-        runner = SyncRunner(spec, self.home, environ=environ, patience=self.patience)
+        runner = SyncRunner(spec, self.home, self.table, folder=self.folder, environ=environ, patience=self.patience)
         return runner.run(Order(f"run-{self.runs}", [SNAPSHOT], **order))
 
     def counts(self, **order: Any) -> dict[str, int]:

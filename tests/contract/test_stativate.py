@@ -39,7 +39,7 @@ async def test_the_list_is_read_in_both_documented_forms(connect: Connect, contr
 @pytest.mark.parametrize("key", ["a/b", "..%2f..", "a b", "ü?x=1#y", "100%"])
 async def test_a_key_of_a_wider_pattern_arrives_as_it_is(connect: Connect, control: Control, key: str) -> None:
     """Percent-encoding takes any key through path, port and server unchanged."""
-    way, upsert = connect(STATIVATE), replace(STATIVATE.upsert(), key=key)
+    way, upsert = connect(STATIVATE), STATIVATE.upsert()._replace(key=key)
     await way.deliver(upsert)
     assert standing(control, "stativate") == [key]
     assert (await way.destination.remove(key, upsert.payload, way.call)).outcome is Outcome.ACCEPTED

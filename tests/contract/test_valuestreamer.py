@@ -55,9 +55,9 @@ async def test_ids_that_the_tenant_does_not_know_are_found_before_sending(connec
     way, good = connect(VALUESTREAMER), VALUESTREAMER.upsert()
     day, team, kpi = good.key.split("/")
     bad = [
-        replace(good, key=f"{day}/{team}/{NOWHERE}"),
-        replace(good, key=f"{day}/{NOWHERE}/{kpi}"),
-        replace(VALUESTREAMER.upsert(day=6), payload=VALUESTREAMER.refused),
+        good._replace(key=f"{day}/{team}/{NOWHERE}"),
+        good._replace(key=f"{day}/{NOWHERE}/{kpi}"),
+        VALUESTREAMER.upsert(day=6)._replace(payload=VALUESTREAMER.refused),
     ]
     reasons = await way.destination.vet([good, *bad], way.call)
     assert list(reasons) == [upsert.key for upsert in bad]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -119,6 +120,15 @@ def test_ledger_of_a_newer_release_is_refused(url: str) -> None:
     ledger.close()
     with pytest.raises(LedgerError, match="schema version 99"):
         Ledger(url)
+
+
+def test_processes_that_find_no_ledger_create_it_together(url: str) -> None:
+    """Runs that start at once on an empty database all get the same ledger, none an error."""
+    with ThreadPoolExecutor(8) as pool:
+        ledgers = list(pool.map(lambda _: Ledger(url), range(8)))
+    for ledger in ledgers:
+        ledger.close()
+    assert len({ledger.id for ledger in ledgers}) == 1
 
 
 def test_ledger_that_cannot_be_opened_says_where_it_is(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from upath import UPath
 from pipelines.delivery.errors import ConfigurationError, TableError
 from pipelines.tables.frames import records
 from pipelines.tables.store import PartitionStore, _safe
+from tests.disks import filled, longest_file
 
 
 @pytest.fixture(params=["folder", "memory"])
@@ -168,3 +169,24 @@ def test_a_name_cannot_leave_the_store(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["store"]
     with pytest.raises(ValueError, match="needs a name"):
         store.exists("", "p")
+
+
+def test_partition_that_cannot_be_written_leaves_the_former_one(tmp_path: Path) -> None:
+    """The error names asset, partition, place and reason; readers go on seeing what stood there, and no draft stays."""
+    store = PartitionStore(tmp_path)
+    store.write("kpis", "2024-01-01", pa.table({"x": [1]}))
+    long = pa.table({"x": [f"{number:x}" * 9 for number in range(10_000)]})
+    with longest_file(4096), pytest.raises(TableError, match=r"2024-01-01 of kpis .* at .*: File too large") as error:
+        store.write("kpis", "2024-01-01", long)
+    assert str(tmp_path) in str(error.value)
+    assert store.read("kpis", ["2024-01-01"])["x"].to_list() == [1]
+    assert [path.name for path in (tmp_path / "kpis").iterdir()] == ["2024-01-01.parquet"]
+
+
+def test_store_on_a_full_disk_says_so(small_disk: Path) -> None:
+    """Of a disk without room it is said that room must be made there."""
+    store = PartitionStore(small_disk)
+    store.write("kpis", "2024-01-01", pa.table({"x": [1]}))
+    with filled(small_disk), pytest.raises(TableError, match=r"the disk is full. Make room there"):
+        store.write_all("kpis", {f"2024-01-0{day}": pa.table({"x": [day]}) for day in (1, 2, 3)})
+    assert store.read("kpis", ["2024-01-01"])["x"].to_list() == [1]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,24 +13,34 @@ import orjson
 from sqlalchemy import ColumnElement, Connection, Engine, Table, Text, bindparam, create_engine, event, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from pipelines.delivery.errors import LedgerError
+from pipelines.delivery.ledger.failures import in_words, speak_of
 from pipelines.delivery.ledger.versions import prepare
 
 _BUSY_TIMEOUT_MS = 60_000
+_ADDRESSES = (
+    "Write sqlite:////folder/ledger.db or postgresql://user:password@host/database; "
+    "for the second, install the package with its extra: pipelines[postgres]."
+)
 
 
 class Database:
     """One code path for SQLite and PostgreSQL. Thread-safe as far as SQLAlchemy's engine is."""
 
-    def __init__(self, url: str) -> None:
-        """Open the ledger, creating it if need be.
+    def __init__(self, url: str, *, local_clock: Callable[[], float] = time.time) -> None:
+        """Open the ledger, creating it if need be. `local_clock`: this machine's epoch seconds.
+
+        Whatever the database cannot do later surfaces as LedgerError too, from any statement.
 
         Raises:
             LedgerError: it cannot be opened, or was written by a newer release.
         """
-        parsed = make_url(url)
+        try:
+            parsed = make_url(url)
+        except ArgumentError:
+            raise LedgerError("PIPELINES_LEDGER_URL is no address of a database", do=_ADDRESSES) from None
         if parsed.drivername in {"postgresql", "postgres"}:
             parsed = parsed.set(drivername="postgresql+psycopg")
         self.url = parsed
@@ -38,21 +49,40 @@ class Database:
             if not parsed.database or parsed.database == ":memory:":
                 raise LedgerError("a ledger in memory forgets everything", do="Give PIPELINES_LEDGER_URL a file.")
             self.folder = Path(parsed.database).absolute().parent
-            self.folder.mkdir(parents=True, exist_ok=True)
-        self.engine = _engine(parsed)
+        self.engine = self._opened()
+        self._local_clock = local_clock
+        self._ahead = 0.0
         try:
             with self.engine.begin() as connection:
                 self.id = prepare(connection, uuid.uuid4().hex)
-        except LedgerError:
+                if self.dialect == "postgresql":
+                    self._ahead = self._ahead_of(connection)
+        except BaseException:
             self.engine.dispose()
             raise
-        except SQLAlchemyError as error:
-            self.engine.dispose()
-            raise LedgerError(
-                f"the ledger at {parsed.render_as_string(hide_password=True)} cannot be opened: "
-                f"{error.__cause__ or error}",
-                do="Check PIPELINES_LEDGER_URL, the folder's rights and the disk's free space.",
-            ) from error
+
+    def _opened(self) -> Engine:
+        address = self.url.render_as_string(hide_password=True)
+        try:
+            if self.folder is not None:
+                self.folder.mkdir(parents=True, exist_ok=True)
+            engine = _engine(self.url)
+        except OSError as error:
+            raise in_words(error, address) from error
+        except (ImportError, NoSuchModuleError) as error:
+            raise LedgerError(f"no driver for the ledger at {address} is installed: {error}", do=_ADDRESSES) from error
+        speak_of(engine, address)
+        return engine
+
+    def _ahead_of(self, connection: Connection) -> float:
+        """By how many seconds this machine's clock is ahead of the database's."""
+        before = self._local_clock()
+        there = connection.scalar(select(func.extract("epoch", func.clock_timestamp())))
+        return (before + self._local_clock()) / 2 - float(there or 0)
+
+    def clock(self) -> float:
+        """Epoch seconds that all who share the ledger agree on: a PostgreSQL server's clock, or this machine's."""
+        return self._local_clock() - self._ahead
 
     def close(self) -> None:
         """Close all connections."""
