@@ -124,6 +124,21 @@ def release(sync: Annotated[str, typer.Argument(help="The sync that is held.")])
     raise typer.Exit(run_release(sync))
 
 
+@app.command()
+def why(
+    sync: Annotated[str, typer.Argument(help="The sync that the key belongs to.")],
+    key: Annotated[str, typer.Argument(help="The whole key.")],
+    *,
+    offline: Annotated[bool, typer.Option("--offline", help="Do not ask the API what stands there.")] = False,
+    json: Json = False,
+    folder: Folder = None,
+) -> None:
+    """Tell one key's story: what the source says, what was told, what is open, what stands there, what happens next."""
+    from pipelines.commands.why import run_why
+
+    raise typer.Exit(run_why(sync, key, offline=offline, folder=folder, json=json))
+
+
 @ledger_app.callback(invoke_without_command=True)
 def ledger(
     context: typer.Context,

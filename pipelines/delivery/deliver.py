@@ -20,6 +20,7 @@ from pipelines.delivery.errors import AccountUnavailable
 from pipelines.delivery.fingerprint import fingerprint
 from pipelines.delivery.gates import Gates
 from pipelines.delivery.ledger import Ledger, Record, Run, Scope, State, Turn
+from pipelines.delivery.ledger.reads import note_reads, read_later
 from pipelines.delivery.leftovers import Settled, read_back_all
 from pipelines.delivery.plan import Plan, make_plan
 from pipelines.delivery.removal import Remover, Vanishing
@@ -69,6 +70,10 @@ class Delivery:
         """
         self._newest = newest or {}
         self.report.drop(built.dropped)
+        if not self.dry:
+            with self.ledger.engine.begin() as connection:
+                read = {*self.run.partitions, *(upsert.partition for upsert in built.upserts)}
+                note_reads(self.ledger, connection, self.scope, self.run, read)
         with self.ledger.reading() as connection:
             states = self._states(connection, built.upserts)
             attempts = self.ledger.attempts(connection, self.scope, self.run.sync)
@@ -115,7 +120,7 @@ class Delivery:
             states |= found
         return states
 
-    def _plan(self, upserts: Iterable[Upsert], states: Mapping[str, State]) -> Plan:
+    def _plan(self, upserts: Iterable[Upsert], states: Mapping[str, State], late: Collection[str] = ()) -> Plan:
         return make_plan(
             upserts,
             states,
@@ -123,7 +128,7 @@ class Delivery:
             normalise=self.destination.normalise,
             newest=self._newest,
             resend_before=self.resend_before,
-            read_at=self.run.read_at,
+            read_later=late,
         )
 
     def _find_vanished(self, connection: Connection, vanishing: Vanishing | None) -> int:
@@ -322,8 +327,9 @@ class Delivery:
         """Plan the group once more from the state as it is now, and commit as attempted what is to be sent."""
         with self.turn.transaction(reserve=2 * (outstanding + len(group))) as connection:
             states = self._states(connection, group, payloads=True)
-            plan = self._plan(group, states)
-            self.ledger.advance(connection, self.scope, self.run, plan.unchanged)
+            late = read_later(self.ledger, connection, self.scope, self.run, {upsert.partition for upsert in group})
+            plan = self._plan(group, states, late)
+            self.ledger.advance(connection, self.scope, plan.unchanged)
             to_send = plan.to_send
             still_open = self.ledger.still_open(connection, self.scope, self.run.sync, [u.key for u in group])
             self._close(connection, plan, still_open, but={upsert.key for upsert in to_send})

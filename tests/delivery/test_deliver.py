@@ -432,7 +432,7 @@ async def test_value_read_before_a_correction_does_not_undo_it(bench: Bench) -> 
     await bench.deliver(upsert("a", 1))
     backfill = bench.delivery()
     await bench.deliver(upsert("a", 2))
-    report = await backfill.deliver(Built([upsert("a", 1), upsert("b", 1)]))
+    report = await backfill.deliver(Built([upsert("a", 1), upsert("b", 1, "2013-01-02")]))
     assert bench.port.held == {"/a": {"value": 2}, "/b": {"value": 1}}
     assert (report.total(Outcome.SUPERSEDED), report.total(Outcome.ACCEPTED)) == (1, 1)
 

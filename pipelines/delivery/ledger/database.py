@@ -10,7 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, Connection, Engine, Table, Text, bindparam, create_engine, event, func, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Table,
+    Text,
+    bindparam,
+    case,
+    create_engine,
+    event,
+    func,
+    select,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
@@ -116,10 +128,12 @@ class Database:
         keep: Sequence[str] = (),
         add: Sequence[str] = (),
         fill: Sequence[str] = (),
+        most: Sequence[str] = (),
     ) -> None:
         """Insert or replace by primary key.
 
-        `keep` columns stay as they are, `add` columns are added to, `fill` columns are not emptied.
+        `keep` columns stay as they are, `add` columns are added to, `fill` columns are not emptied, of `most` columns
+        the larger value stays.
         """
         if not rows:
             return
@@ -132,6 +146,10 @@ class Database:
         }
         changes |= {name: table.c[name] + insert.excluded[name] for name in add}
         changes |= {name: func.coalesce(insert.excluded[name], table.c[name]) for name in fill}
+        changes |= {
+            name: case((insert.excluded[name] > table.c[name], insert.excluded[name]), else_=table.c[name])
+            for name in most
+        }
         connection.execute(insert.on_conflict_do_update(index_elements=primary, set_=changes), list(rows))
 
 

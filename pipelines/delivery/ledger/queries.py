@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, Table, and_, fals
 
 from pipelines.delivery.ledger import schema
 from pipelines.delivery.ledger.people import decide
+from pipelines.delivery.ledger.records import Scope
 from pipelines.delivery.upsert import Outcome
 
 PARKED = "parked"
@@ -89,6 +90,30 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
+class Accepted:
+    """What was last accepted at a key; times are Unix seconds. `doubtful`: something else may stand there by now."""
+
+    sync: str
+    as_of: str
+    payload: Any
+    partition: str
+    remote_id: str | None
+    accepted_at: float
+    run: str
+    removed_at: float | None
+    doubtful: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What was sent at `at` (Unix seconds) and never answered."""
+
+    payload: Any
+    run: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """What somebody decided at `at` (Unix seconds) about a sync or an account; `run` is empty for a command."""
 
@@ -141,6 +166,39 @@ def find_decisions(connection: Connection, about: str | None, limit: int) -> tup
     conditions = [table.c.sync == about] if about is not None else []
     rows, total = _newest(connection, select(table).where(*conditions), table.c.id, limit)
     return [Decision(row.at, row.what, row.sync, row.who, row.reason, row.run) for row in rows], total
+
+
+def find_accepted(connection: Connection, scope: Scope, key: str) -> Accepted | None:
+    """What was last accepted at the key, by whichever sync; None: nothing ever was."""
+    table = schema.state
+    row = connection.execute(select(table).where(table.c.scope == scope.id, table.c.key == key)).first()
+    if row is None:
+        return None
+    return Accepted(
+        row.sync,
+        row.as_of,
+        orjson.loads(row.payload),
+        row.partition,
+        row.remote_id,
+        row.accepted_at,
+        row.run,
+        row.removed_at,
+        not row.fingerprint,
+    )
+
+
+def find_attempt(connection: Connection, scope: Scope, key: str) -> Tried | None:
+    """What was sent to the key without an answer; None: all was answered."""
+    table = schema.attempts
+    row = connection.execute(select(table).where(table.c.scope == scope.id, table.c.key == key)).first()
+    return Tried(orjson.loads(row.payload), row.run, row.at) if row else None
+
+
+def keys_like(connection: Connection, scope: Scope, text: str, most: int) -> list[str]:
+    """Delivered keys that contain the text, in capital or small letters."""
+    table = schema.state
+    wanted = (table.c.scope == scope.id, table.c.key.icontains(text, autoescape=True))
+    return list(connection.scalars(select(table.c.key).where(*wanted).order_by(table.c.key).limit(most)))
 
 
 def unpark(connection: Connection, sync: str, key: str | None, now: float) -> list[str]:

@@ -44,6 +44,14 @@ def find_scope(connection: Connection, account: str, mode: str, *, address: str,
     return Scope(_new_id(inserted), account, mode)
 
 
+def current_scope(connection: Connection, account: str, mode: str) -> Scope | None:
+    """The account's state at the address that it had last; None: nothing was ever sent there."""
+    table = schema.scopes
+    wanted = (table.c.account == account, table.c.mode == mode, table.c.current)
+    row = connection.execute(select(table.c.id).where(*wanted)).first()
+    return Scope(row.id, account, mode) if row else None
+
+
 def take_address(connection: Connection, account: str, address: str, now: float, *, same_tenant: bool) -> bool:
     """Take a live account's new address: with its state, or as a new tenant without any. False: nothing to do."""
     table = schema.scopes
