@@ -125,6 +125,29 @@ def release(sync: Annotated[str, typer.Argument(help="The sync that is held.")])
 
 
 @app.command()
+def adopt(
+    sync: Annotated[str, typer.Argument(help="The sync whose account is to be looked at.")],
+    *,
+    take_over: Annotated[bool, typer.Option("--take-over", help="The next run sends what differs.")] = False,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="What differs stays as it is there until the source's own value changes.")
+    ] = False,
+    trust_source: Annotated[
+        bool, typer.Option("--trust-source", help="Do not look: for an account that cannot be read. Overwrites.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before it is written down.")] = False,
+    limit: Annotated[int, typer.Option(min=0, help="How many keys to show of what differs and what is there.")] = 20,
+    json: Json = False,
+    folder: Folder = None,
+) -> None:
+    """Look at what stands at an account before a sync writes to it, and say what the sync may do with it."""
+    from pipelines.commands.adopt import run_adopt
+
+    choice = {"take_over": take_over, "keep": keep, "trust_source": trust_source}
+    raise typer.Exit(run_adopt(sync, **choice, yes=yes, limit=limit, folder=folder, json=json))
+
+
+@app.command()
 def why(
     sync: Annotated[str, typer.Argument(help="The sync that the key belongs to.")],
     key: Annotated[str, typer.Argument(help="The whole key.")],
