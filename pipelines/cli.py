@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from pipelines.cli_ledger import ledger_app
+from pipelines.cli_options import Folder, Json
 from pipelines.delivery.errors import PipelinesError
 from pipelines.sandbox.server import SandboxError
 
@@ -18,29 +18,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Keep boards, statuses and HR planning equal to your KPI and area tables.",
 )
-ledger_app = typer.Typer(add_completion=False, help="What is open, what was delivered, what people decided.")
 app.add_typer(ledger_app, name="ledger")
 _errors = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
 
-
-class OpenOutcome(StrEnum):
-    """What `pipelines ledger --outcome` takes."""
-
-    REJECTED = "rejected"
-    FAILED = "failed"
-    UNKNOWN = "unknown"
-    NOT_SENT = "not_sent"
-    PARKED = "parked"
-    REMOVAL_FAILED = "removal_failed"
-
-
 Port = Annotated[int, typer.Option(help="Port on 127.0.0.1.")]
-Folder = Annotated[Path | None, typer.Option(help="Folder of another deployment than the package's own.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
-Limit = Annotated[int, typer.Option(min=1, help="How many to show at most.")]
-OfSync = Annotated[str | None, typer.Option(help="Only of this sync.")]
-OfPartition = Annotated[str | None, typer.Option(help="Only of this partition.")]
-OfKey = Annotated[str | None, typer.Option(help="Only keys that contain this text.")]
 
 
 @app.command()
@@ -125,6 +106,29 @@ def release(sync: Annotated[str, typer.Argument(help="The sync that is held.")])
 
 
 @app.command()
+def adopt(
+    sync: Annotated[str, typer.Argument(help="The sync whose account is to be looked at.")],
+    *,
+    take_over: Annotated[bool, typer.Option("--take-over", help="The next run sends what differs.")] = False,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="What differs stays as it is there until the source's own value changes.")
+    ] = False,
+    trust_source: Annotated[
+        bool, typer.Option("--trust-source", help="Do not look: for an account that cannot be read. Overwrites.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before it is written down.")] = False,
+    limit: Annotated[int, typer.Option(min=0, help="How many keys to show of what differs and what is there.")] = 20,
+    json: Json = False,
+    folder: Folder = None,
+) -> None:
+    """Look at what stands at an account before a sync writes to it, and say what the sync may do with it."""
+    from pipelines.commands.adopt import run_adopt
+
+    choice = {"take_over": take_over, "keep": keep, "trust_source": trust_source}
+    raise typer.Exit(run_adopt(sync, **choice, yes=yes, limit=limit, folder=folder, json=json))
+
+
+@app.command()
 def why(
     sync: Annotated[str, typer.Argument(help="The sync that the key belongs to.")],
     key: Annotated[str, typer.Argument(help="The whole key.")],
@@ -137,83 +141,6 @@ def why(
     from pipelines.commands.why import run_why
 
     raise typer.Exit(run_why(sync, key, offline=offline, folder=folder, json=json))
-
-
-@ledger_app.callback(invoke_without_command=True)
-def ledger(
-    context: typer.Context,
-    *,
-    sync: OfSync = None,
-    partition: OfPartition = None,
-    outcome: Annotated[OpenOutcome | None, typer.Option(help="Only what ended so.")] = None,
-    key: OfKey = None,
-    limit: Limit = 50,
-    json: Json = False,
-    folder: Folder = None,
-) -> None:
-    """List what somebody or some later run has to come back to, newest first; exit 1 where anything is open."""
-    if context.invoked_subcommand is not None:
-        return
-    from pipelines.commands.ledger import Wanted, run_open
-
-    wanted = Wanted(sync, partition, outcome, key)
-    raise typer.Exit(run_open(wanted, limit=limit, folder=folder, json=json))
-
-
-@ledger_app.command()
-def deliveries(
-    *, sync: OfSync = None, partition: OfPartition = None, key: OfKey = None, limit: Limit = 50, json: Json = False
-) -> None:
-    """List who was told what, when, from which row, and what stood there before; newest first."""
-    from pipelines.commands.ledger import Wanted, run_deliveries
-
-    raise typer.Exit(run_deliveries(Wanted(sync, partition, key=key), limit=limit, json=json))
-
-
-@ledger_app.command()
-def decisions(
-    *,
-    about: Annotated[str | None, typer.Option(help="Only about this sync or account.")] = None,
-    limit: Limit = 50,
-    json: Json = False,
-) -> None:
-    """List what people decided: first contacts, holds, retries, overrides, confirmed addresses; newest first."""
-    from pipelines.commands.ledger import run_decisions
-
-    raise typer.Exit(run_decisions(about, limit=limit, json=json))
-
-
-@ledger_app.command()
-def retry(
-    sync: Annotated[str, typer.Argument(help="The sync whose rejected keys are to be sent again.")],
-    *,
-    key: Annotated[str | None, typer.Option(help="This key alone.")] = None,
-) -> None:
-    """Send what was rejected again with the next run, also what was parked since it was rejected too often."""
-    from pipelines.commands.ledger import run_retry
-
-    raise typer.Exit(run_retry(sync, key))
-
-
-@ledger_app.command()
-def prune(
-    *,
-    days: Annotated[
-        int | None, typer.Option(min=1, help="Keep so many days; default: PIPELINES_KEEP_DELIVERIES_DAYS, or 400.")
-    ] = None,
-) -> None:
-    """Delete deliveries and decisions that are older; what was last accepted and what is open stays."""
-    from pipelines.commands.ledger import run_prune
-
-    raise typer.Exit(run_prune(days))
-
-
-@ledger_app.command(name="schema")
-def ledger_schema() -> None:
-    """Print the ledger's tables, and queries over them, as a Markdown page."""
-    from pipelines.commands.ledger_page import render
-
-    typer.echo(render(), nl=False)
 
 
 @app.command()

@@ -37,7 +37,14 @@ def table(title: str, head: Sequence[str], rows: Iterable[Sequence[object]]) -> 
 
 def as_json(value: Any) -> None:
     """Print one JSON document."""
-    sys.stdout.write(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode() + "\n")
+    sys.stdout.write(orjson.dumps(value, default=_named, option=orjson.OPT_INDENT_2).decode() + "\n")
+
+
+def _named(value: Any) -> Any:
+    """A named tuple by its names."""
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):
+        return value._asdict()  # pyright: ignore[reportAttributeAccessIssue] - a named tuple has it
+    raise TypeError
 
 
 def when(seconds: float) -> str:

@@ -6,8 +6,9 @@ import asyncio
 from contextlib import closing
 
 from pipelines.components.way import Errand, Way, open_way
+from pipelines.delivery.caller import STOPS
 from pipelines.delivery.destination import Found, Remembering
-from pipelines.delivery.errors import AccountUnavailable
+from pipelines.delivery.errors import AccountUnavailable, PipelinesError
 from pipelines.delivery.ledger import Ledger, Priority
 from pipelines.delivery.report import Traffic
 from pipelines.delivery.upsert import Upsert
@@ -33,13 +34,24 @@ async def look(sync: SyncSpec, account: Account, home: Home, upsert: Upsert) -> 
                 async with asyncio.timeout(_PATIENCE_S), way.turn.hold():
                     with way.turn.transaction(reserve=_RESERVE):
                         pass
-                    return await way.destination.read_back(upsert, way.caller)
+                    found = await _read(way, upsert)
             except TimeoutError:
                 raise AccountUnavailable(
                     f"account {account.name}: not read within {_PATIENCE_S:g} s: its API is slow or a run is sending",
                     do="Try again later, or leave it out with --offline.",
                     account=account.name,
                 ) from None
+    if isinstance(found, PipelinesError):
+        raise found
+    return found
+
+
+async def _read(way: Way, upsert: Upsert) -> Found | PipelinesError | None:
+    """What stands at the key, or what stopped the account: raised within the turn it would leave the reserve behind."""
+    try:
+        return await way.destination.read_back(upsert, way.caller)
+    except STOPS as stop:
+        return stop
 
 
 def remind(way: Way, sync: SyncSpec) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from pipelines.delivery.messages import Answer, Call, Request
@@ -141,5 +141,55 @@ class Remembering(Protocol):
         """What was last accepted of this sync, by key, as the ledger has it.
 
         Called before anything else that asks the API.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Stranger:
+    """An entry of an account that none of the upserts looked for is about. `key` None: it has none."""
+
+    key: str | None
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """A part of what stands at an account.
+
+    `found`: what stands at keys that were looked for. `unread`: keys that could not be read now, and why. `loose`: keys
+    whose entry does not carry the key, and by what it was found instead. `unclear`: keys that several entries may have,
+    or none.
+    """
+
+    found: Mapping[str, Found] = field(default_factory=dict)
+    unread: Mapping[str, str] = field(default_factory=dict)
+    loose: Mapping[str, str] = field(default_factory=dict)
+    unclear: Mapping[str, str] = field(default_factory=dict)
+    strangers: Sequence[Stranger] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How many requests a survey makes, about, and for what."""
+
+    requests: int
+    why: str
+
+
+@runtime_checkable
+class Surveying(Protocol):
+    """A destination that can tell what stands at its account beside the keys that it is asked for."""
+
+    def effort(self, upserts: Sequence[Upsert]) -> Effort:
+        """What a survey for these upserts costs."""
+        ...
+
+    def survey(self, upserts: Sequence[Upsert], call: Call) -> AsyncGenerator[Sighting, None]:
+        """What stands at each of the keys, and what stands there besides, in parts of a few requests.
+
+        Raises:
+            AccountStopped: as a call does.
+            AccountUnavailable: as a call does; or the account cannot be read.
         """
         ...

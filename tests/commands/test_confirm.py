@@ -30,7 +30,12 @@ def folder(write: Write) -> Path:
 
 @pytest.fixture
 def moved(
-    folder: Path, home: Home, instance: dg.DagsterInstance, server: SandboxServer, monkeypatch: pytest.MonkeyPatch
+    folder: Path,
+    home: Home,
+    instance: dg.DagsterInstance,
+    server: SandboxServer,
+    monkeypatch: pytest.MonkeyPatch,
+    command: Command,
 ) -> Deployment:
     """After a delivery to one address the account's URL names another; behind both is the same server."""
     monkeypatch.setenv("STATIVATE_API_KEY", "sandbox")
@@ -38,10 +43,16 @@ def moved(
     monkeypatch.setenv("STATIVATE_URL", f"{server.url}/stativate/v1")
     deployment = Deployment(load_deployment(folder), instance, home, folder, server.control)
     assert deployment.extract(DAY, table="readings").success
+    trust(command, folder)
     assert deployment.deliver("board", DAY).success
     monkeypatch.setenv("STATIVATE_URL", f"{server.url.replace('127.0.0.1', 'localhost')}/stativate/v1")
     deployment.control.reset_counts()
     return deployment
+
+
+def trust(command: Command, folder: Path) -> None:
+    """Let the sync write to the account as it is addressed now."""
+    assert command("adopt", "board", "--trust-source", "--yes", "--folder", folder).status == 0
 
 
 def requests(deployment: Deployment) -> int:
@@ -69,11 +80,14 @@ def test_a_changed_address_stops_the_sync(moved: Deployment) -> None:
 def test_the_answer_decides_what_is_sent(
     answer: str, words: str, outcome: str, sent: int, moved: Deployment, command: Command, folder: Path
 ) -> None:
-    """The same tenant: what it was told counts, nothing is sent again. Another one: it is told everything."""
+    """The same tenant: what it was told counts, nothing is sent again. Another one is adopted, and told everything."""
     said = command("confirm", "stativate", answer, "--folder", folder)
     assert said.status == 0
     assert "localhost" in said.out
     assert words in said.out
+    if answer == "--new-tenant":
+        assert "pipelines adopt board" in moved.deliver("board", DAY).failure
+        trust(command, folder)
     told = moved.deliver("board", DAY)
     assert told.success
     assert told.counts("board") == {DAY: {"extracted": ROWS, "not_selected": ROWS - SELECTED, outcome: SELECTED}}

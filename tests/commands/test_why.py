@@ -103,7 +103,7 @@ def test_an_older_reading_is_superseded(operated: Operated, command: Command) ->
 def test_a_rejection_is_told_with_its_words(operated: Operated, command: Command) -> None:
     """An open outcome stands there with the API's words and tries; parked, the next run does not send it."""
     operated.control.add_faults(
-        {"api": "stativate", "method": "POST", "kind": "status", "times": None, "params": {"status": 400}}
+        {"api": "stativate", "method": "POST", "kind": "status", "times": None, "params": {"code": 400}}
     )
     operated.export(NEXT, [("EWR-AA", "departures", 12)])
     for _ in range(3):

@@ -192,6 +192,10 @@ class Ledger(Database):
         answered = [record.upsert.key for record in records if record.verdict.outcome is not Outcome.UNKNOWN]
         self.forget_attempts(connection, scope, answered)
 
+    def assume(self, connection: Connection, scope: Scope, run: Run, records: Sequence[Record], now: float) -> None:
+        """Take upserts for accepted that nobody sent: what stood there before, or counts as if it did."""
+        self.put(connection, schema.state, [_state_row(scope, run, record, now) for record in records])
+
     def close_outcomes(self, connection: Connection, scope: Scope, keys: Sequence[str]) -> None:
         """What was open at these keys is settled."""
         table = schema.open_outcomes

@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
 import orjson
 
-from pipelines.delivery.destination import Found
+from pipelines.delivery.destination import Effort, Found, Sighting, Stranger
 from pipelines.delivery.errors import AccountUnavailable, ConfigurationError
 from pipelines.delivery.messages import Answer, Call, Exchange, Request
 from pipelines.delivery.upsert import Outcome, Payload, Upsert, Verdict
 from pipelines.destinations.accounts import Account, variable
 from pipelines.destinations.answers import judge, judge_removal, words
-from pipelines.destinations.dnsimple.statuses import HEADERS, Listing, Pages, Status, read_pages, unwrapped
+from pipelines.destinations.dnsimple.statuses import HEADERS, PER_PAGE, Listing, Pages, Status, read_pages, unwrapped
 
 FIELDS = ("state", "title", "message", "url")
 """What a status says; our words for its fields are the API's."""
@@ -139,10 +140,12 @@ class Dnsimple:
 
     async def _listed(self, call: Call) -> Listing | Exchange:
         after = self._writes
-        found = await read_pages(self._base, call)
-        if isinstance(found, Pages) and found.torn:
-            found = await read_pages(self._base, call)
+        found = await self._whole_list(call)
         return Listing.of(found.statuses, after) if isinstance(found, Pages) else found
+
+    async def _whole_list(self, call: Call) -> Pages | Exchange:
+        found = await read_pages(self._base, call)
+        return await read_pages(self._base, call) if isinstance(found, Pages) and found.torn else found
 
     async def remove(self, key: str, payload: Payload, call: Call) -> Verdict:
         """Set the state to `unknown`, all else as it was last accepted: the API deletes no status.
@@ -214,6 +217,24 @@ class Dnsimple:
 
     async def _history(self, resource: str, call: Call) -> Pages | Exchange:
         return await read_pages(f"{self._base}/{quote(resource, safe=':')}/history", call)
+
+    def effort(self, upserts: Sequence[Upsert]) -> Effort:
+        """A request per page."""
+        pages = max(1, math.ceil(len(upserts) / PER_PAGE))
+        return Effort(pages, f"the account's statuses in pages of {PER_PAGE}; more where it has others than these")
+
+    async def survey(self, upserts: Sequence[Upsert], call: Call) -> AsyncGenerator[Sighting, None]:
+        """One list tells of all keys."""
+        after = self._writes
+        found = await self._whole_list(call)
+        if not isinstance(found, Pages):
+            raise self._unavailable("the list of statuses", found)
+        self._listing = Listing.of(found.statuses, after)
+        wanted = {upsert.key for upsert in upserts}
+        keys = [key for key in self._listing.by_key if key not in wanted]
+        standing = {upsert.key: await self.read_back(upsert, call) for upsert in upserts}
+        strangers = [Stranger(key, self._listing.by_key[key][-1].title or "") for key in keys]
+        yield Sighting({key: one for key, one in standing.items() if one is not None}, strangers=strangers)
 
     def check(self) -> Request:
         """`whoami`, which tells whose the token is."""

@@ -6,10 +6,11 @@ github.com/feedback-house/developer-portal.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
-from pipelines.delivery.destination import Found
+from pipelines.delivery.destination import Effort, Found, Sighting, Stranger
 from pipelines.delivery.errors import AccountUnavailable, ConfigurationError
 from pipelines.delivery.messages import Answer, Call, Request
 from pipelines.delivery.upsert import Outcome, Payload, Upsert, Verdict
@@ -19,7 +20,8 @@ from pipelines.destinations.feedback_house.batches import UPSERT, Batches
 from pipelines.destinations.feedback_house.fields import FIELDS, compared_form
 from pipelines.destinations.feedback_house.items import Item, Items
 from pipelines.destinations.feedback_house.managers import Managers
-from pipelines.destinations.feedback_house.pages import AREAS, Directory, Entry, Unread, entries_of, id_of
+from pipelines.destinations.feedback_house.matching import known_by, match, path_of
+from pipelines.destinations.feedback_house.pages import AREAS, PAGE, Directory, Entry, Unread, entries_of, id_of
 from pipelines.destinations.feedback_house.past import Past
 from pipelines.destinations.feedback_house.standing import Standing
 
@@ -163,6 +165,29 @@ class FeedbackHouse:
         if isinstance(item, Verdict):
             return item
         return (await self._batches.deliver([item], call, alone=True))[key]
+
+    def effort(self, upserts: Sequence[Upsert]) -> Effort:
+        """A request per page of areas, and of users where managers are compared."""
+        pages = max(1, math.ceil(len(upserts) / PAGE)) + any(upsert.payload.get("managers") for upsert in upserts)
+        return Effort(
+            pages, f"the areas, and users if areas have managers, in pages of {PAGE}; more where there are more"
+        )
+
+    async def survey(self, upserts: Sequence[Upsert], call: Call) -> AsyncGenerator[Sighting, None]:
+        """One list tells of all areas; those whose key it does not show are known by name and the areas above them."""
+        directory = await self._standing.directory(call)
+        if isinstance(directory, Unread):
+            raise self._unavailable("the areas", directory.reason)
+        matched = match(directory, upserts)
+        known = known_by(directory, matched.ids)
+        found: dict[str, Found] = {}
+        for upsert in upserts:
+            area = matched.ids.get(upsert.key)
+            payload = await self._as_payload(known.by_id[area], upsert, known, call) if area is not None else None
+            found[upsert.key] = Found(None if payload is None else self.normalise(payload), area)
+        others = [one for one in directory.by_id if one not in known.keys]
+        strangers = [Stranger(directory.keys.get(one), path_of(directory, one)) for one in others]
+        yield Sighting(found, loose=matched.loose, unclear=matched.unclear, strangers=strangers)
 
     def check(self) -> Request:
         """The smallest page of areas."""

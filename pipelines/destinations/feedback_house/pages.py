@@ -18,7 +18,7 @@ from pipelines.destinations.feedback_house.fields import KEY
 
 AREAS = "/planning/area/v1/query"
 USERS = "/common/user/v1/users"
-_LIMIT = 100
+PAGE = 100
 """The documented default; the largest page is documented nowhere."""
 
 Entry = Mapping[str, Any]
@@ -44,7 +44,7 @@ async def read_pages(path: str, name: str, call: Call, account: Account) -> list
     """
     found: dict[str, Entry] = {}
     while True:
-        query = {"skip": str(len(found)), "limit": str(_LIMIT)}
+        query = {"skip": str(len(found)), "limit": str(PAGE)}
         exchange = await call(Request("GET", path, query=query, repeatable=True))
         page = _page(exchange, name)
         if page is None:
@@ -64,7 +64,7 @@ def _page(exchange: Exchange, name: str) -> tuple[Sequence[Entry], bool] | None:
         return None
     info = exchange.json().get("pageInfo") if isinstance(exchange, Answer) else None
     more = info.get("hasNextPage") if isinstance(info, dict) else None
-    more = more if isinstance(more, bool) else len(entries) >= _LIMIT
+    more = more if isinstance(more, bool) else len(entries) >= PAGE
     return entries, more
 
 

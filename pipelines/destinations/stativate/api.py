@@ -5,7 +5,7 @@ Sources: "Set a status" of docs.stativate.de (seed) and its pages api-docs/{auth
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 from urllib.parse import quote
@@ -13,12 +13,13 @@ from urllib.parse import quote
 import orjson
 from pydantic import Field, SecretStr, field_validator
 
-from pipelines.delivery.destination import Found
+from pipelines.delivery.destination import Effort, Found, Sighting, Stranger
 from pipelines.delivery.errors import AccountUnavailable
 from pipelines.delivery.messages import Answer, Call, Request
 from pipelines.delivery.upsert import Payload, Upsert, Verdict
 from pipelines.destinations.accounts import Account, Settings, header_safe
 from pipelines.destinations.answers import judge, judge_removal, words
+from pipelines.destinations.surveying import read_each
 
 FIELDS: Mapping[str, str] = {
     "label": "name",
@@ -137,6 +138,21 @@ class Stativate:
             msg = f"account {self.account}: the list of statuses cannot be read: {words(exchange, self._account)}"
             raise AccountUnavailable(msg, do="Try again later.", account=self.account)
         return [_listed(entry) for entry in entries if isinstance(entry, dict)]
+
+    def effort(self, upserts: Sequence[Upsert]) -> Effort:
+        """The list, and a request for each key that stands there."""
+        return Effort(1 + len(upserts), "the list of statuses, then each key that is in it")
+
+    async def survey(self, upserts: Sequence[Upsert], call: Call) -> AsyncGenerator[Sighting, None]:
+        """The list tells which keys there are, and which statuses have none, since they were made by hand."""
+        listed = await self.statuses(call)
+        keys, wanted = {one.status_key for one in listed}, {upsert.key for upsert in upserts}
+        strangers = [Stranger(one.status_key, one.name or "") for one in listed if one.status_key not in wanted]
+        absent = {upsert.key: Found(None) for upsert in upserts if upsert.key not in keys}
+        yield Sighting(absent, strangers=strangers)
+        there = [upsert for upsert in upserts if upsert.key in keys]
+        async for part in read_each(self, there, call, self._account.limits.in_flight):
+            yield part
 
     def check(self) -> Request:
         """Test of the key (docs.stativate.de/api-docs/authentication)."""

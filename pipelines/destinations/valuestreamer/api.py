@@ -10,19 +10,19 @@ from __future__ import annotations
 import datetime as dt
 import logging
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import orjson
 from pydantic import Field, SecretStr, field_validator
 
-from pipelines.delivery.destination import Found
+from pipelines.delivery.destination import Effort, Found, Sighting, Stranger
 from pipelines.delivery.errors import AccountUnavailable
 from pipelines.delivery.messages import Answer, Call, Exchange, Request
 from pipelines.delivery.upsert import Outcome, Payload, Upsert, Verdict
 from pipelines.destinations.accounts import Account, Settings, header_safe
 from pipelines.destinations.answers import excerpt, judge, judge_removal, named, words
-from pipelines.destinations.valuestreamer.meta import Known, KpiMeta, ids_of, named_ids, objections
+from pipelines.destinations.valuestreamer.meta import Known, KpiMeta, ids_of, key_of, named_ids, objections, values_in
 from pipelines.destinations.valuestreamer.windows import Grain, windows
 
 MEDIA_TYPE = "application/vs.v2.0+json"
@@ -86,7 +86,13 @@ class ValueStreamer:
     transient: frozenset[int] = frozenset()
 
     def __init__(
-        self, account: Account, *, keep: bool = True, complete: bool = False, actual_only: bool = False
+        self,
+        account: Account,
+        *,
+        keep: bool = True,
+        complete: bool = False,
+        actual_only: bool = False,
+        grain: Grain = "daily",
     ) -> None:
         """How datasets are written and compared.
 
@@ -95,6 +101,7 @@ class ValueStreamer:
             keep: Read each dataset before writing it, and write back the values that are not the sync's.
             complete: Refuse upserts that leave out a value of their KPI.
             actual_only: Compare the actual alone.
+            grain: Of the KPIs: how long a list may be.
         """
         self.account = account.name
         self.notes: list[str] = []
@@ -103,6 +110,7 @@ class ValueStreamer:
         self._keep = keep
         self._complete = complete
         self._actual_only = actual_only
+        self._grain: Grain = grain
 
     def normalise(self, payload: Payload) -> Payload:
         """The values that count."""
@@ -161,6 +169,10 @@ class ValueStreamer:
         standing = _values(exchange)
         if standing is None:
             return None
+        return self._own(standing, upsert)
+
+    def _own(self, standing: Sequence[Mapping[str, Any]], upsert: Upsert) -> Found:
+        """Of a dataset's values those that the sync sends."""
         by_id = {one["kpiValueId"].lower(): one["value"] for one in standing}
         own = [one["kpiValueId"] for one in upsert.payload["values"] if one["kpiValueId"] in by_id]
         return Found(self.normalise({"values": [{"kpiValueId": one, "value": by_id[one]} for one in own]}))
@@ -189,13 +201,48 @@ class ValueStreamer:
         """
         found: list[Mapping[str, Any]] = []
         for start, end in windows(first, last, grain):
-            query = {"kpi-id": kpi, "team-id": team, "from": start.isoformat(), "to": end.isoformat()}
-            exchange = await call(Request("GET", _DATA, query=query, repeatable=True))
-            part = exchange.json() if isinstance(exchange, Answer) and exchange.ok else None
-            if not isinstance(part, list):
-                raise self._unavailable(f"the datasets of KPI {kpi} and team {team}", exchange)
-            found += part
+            exchange = await call(_window(kpi, team, start, end))
+            found += self._listed(exchange, kpi, team)
         return found
+
+    def _listed(self, exchange: Exchange, kpi: str, team: str) -> list[Mapping[str, Any]]:
+        part = exchange.json() if isinstance(exchange, Answer) and exchange.ok else None
+        if not isinstance(part, list):
+            raise self._unavailable(f"the datasets of KPI {kpi} and team {team}", exchange)
+        return part
+
+    def effort(self, upserts: Sequence[Upsert]) -> Effort:
+        """A request per team, KPI and span of dates."""
+        spans = sum(len(list(windows(*_range(days), self._grain))) for days in _series(upserts).values())
+        return Effort(spans, "the datasets of each team and KPI, in spans as long as the API takes")
+
+    async def survey(self, upserts: Sequence[Upsert], call: Call) -> AsyncGenerator[Sighting, None]:
+        """The datasets of each team and KPI between its first date and its last."""
+        for (team, kpi), days in _series(upserts).items():
+            for start, end in windows(*_range(days), self._grain):
+                exchange = await call(_window(kpi, team, start, end))
+                # Where the team or the KPI does not exist, nothing stands.
+                gone = isinstance(exchange, Answer) and exchange.status == 404
+                entries = [] if gone else self._listed(exchange, kpi, team)
+                wanted = {one.key: one for day, some in days.items() if start <= day <= end for one in some}
+                yield self._sighted(entries, wanted)
+
+    def _sighted(self, entries: Sequence[Mapping[str, Any]], wanted: Mapping[str, Upsert]) -> Sighting:
+        found = {key: Found(None) for key in wanted}
+        strangers = []
+        for entry in entries:
+            key, values = key_of(entry), values_in(entry)
+            if key is None or values is None:
+                raise AccountUnavailable(
+                    f"account {self.account}: datasets are listed in a form that is not known",
+                    do="The account cannot be surveyed.",
+                    account=self.account,
+                )
+            if key in wanted:
+                found[key] = self._own(values, wanted[key])
+            else:
+                strangers.append(Stranger(key, ""))
+        return Sighting(found, strangers=strangers)
 
     async def teams(self, call: Call) -> Mapping[str, str] | None:
         """Ids and names of the teams; None where the API does not tell."""
@@ -237,13 +284,26 @@ class ValueStreamer:
 
 
 def _values(exchange: Exchange) -> list[Mapping[str, Any]] | None:
-    """The values of a dataset. The answer's shape is written nowhere; taken to be that of the PUT's body."""
-    body = exchange.json() if isinstance(exchange, Answer) and exchange.ok else None
-    values = body.get("values") if isinstance(body, dict) else None
-    if not isinstance(values, list):
-        return None
-    whole = all(isinstance(one, dict) and isinstance(one.get("kpiValueId"), str) and "value" in one for one in values)
-    return values if whole else None
+    """The values of a dataset that was answered."""
+    return values_in(exchange.json() if isinstance(exchange, Answer) and exchange.ok else None)
+
+
+def _window(kpi: str, team: str, start: dt.date, end: dt.date) -> Request:
+    query = {"kpi-id": kpi, "team-id": team, "from": start.isoformat(), "to": end.isoformat()}
+    return Request("GET", _DATA, query=query, repeatable=True)
+
+
+def _series(upserts: Sequence[Upsert]) -> dict[tuple[str, str], dict[dt.date, list[Upsert]]]:
+    """The upserts of each team and KPI, by date."""
+    found: dict[tuple[str, str], dict[dt.date, list[Upsert]]] = {}
+    for upsert in upserts:
+        day = dt.date.fromisoformat(upsert.key.partition("/")[0])
+        found.setdefault(ids_of(upsert.key), {}).setdefault(day, []).append(upsert)
+    return found
+
+
+def _range(days: Mapping[dt.date, Any]) -> tuple[dt.date, dt.date]:
+    return min(days), max(days)
 
 
 def _get(path: str) -> Request:

@@ -163,6 +163,7 @@ class ValueStreamerSpec(SyncSpec):
             keep=self.target == "keep",
             complete=isinstance(self.target, ValueColumn),
             actual_only=self.actual_only,
+            grain=self.grain or "daily",
         )
 
 

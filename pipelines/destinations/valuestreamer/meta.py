@@ -64,6 +64,29 @@ def ids_of(key: str) -> tuple[str, str]:
     return team, kpi
 
 
+def values_in(body: Any) -> list[Mapping[str, Any]] | None:
+    """The values of a dataset. An answer's shape is written nowhere; taken to be that of the PUT's body."""
+    values = body.get("values") if isinstance(body, dict) else None
+    if not isinstance(values, list):
+        return None
+    whole = all(isinstance(one, dict) and isinstance(one.get("kpiValueId"), str) and "value" in one for one in values)
+    return values if whole else None
+
+
+def key_of(body: Any) -> str | None:
+    """The key of a dataset in a list; None where it does not tell date, team and KPI.
+
+    The names of these fields are written nowhere; taken to be `date`, `teamId`, `kpiId` and `subTileId`.
+    """
+    if not isinstance(body, dict):
+        return None
+    parts = [body.get(name) for name in ("date", "teamId", "kpiId")]
+    if not all(isinstance(part, str) and part for part in parts):
+        return None
+    tile = body.get("subTileId")
+    return "/".join([str(parts[0])[:10], *(str(part).lower() for part in (*parts[1:], *([tile] if tile else [])))])
+
+
 def objections(upserts: Iterable[Upsert], known: Known, *, complete: bool) -> dict[str, str]:
     """Key -> why its upsert is invalid. The reason is the same text for all upserts that fail for the same ids.
 
