@@ -26,7 +26,7 @@ from pipelines.delivery.deliver import Delivery
 from pipelines.delivery.gates import Gates
 from pipelines.delivery.ledger import Ledger, Priority, Run
 from pipelines.delivery.report import Report, conservation_gap
-from pipelines.delivery.upsert import Built, Outcome, Upsert
+from pipelines.delivery.upsert import UNDELIVERED, Built, Outcome, Upsert
 from pipelines.destinations.accounts import Account, read_account
 from pipelines.destinations.base import SyncSpec
 from pipelines.home import Home
@@ -35,7 +35,6 @@ from pipelines.tables.spec import AnyTable
 from pipelines.tables.store import PartitionStore
 
 _NEWER_AT_A_TIME = 7
-_UNDELIVERED = (Outcome.FAILED, Outcome.UNKNOWN, Outcome.NOT_SENT)
 _WRONG = (Outcome.REJECTED, Outcome.INVALID, Outcome.QUARANTINED)
 
 Progress = Callable[[int, int], None]
@@ -83,14 +82,14 @@ class PartitionResult:
     @property
     def undelivered(self) -> int:
         """Rows that failed, are unknown or were not sent."""
-        return sum(self.counts[outcome] for outcome in _UNDELIVERED)
+        return sum(self.counts[outcome] for outcome in UNDELIVERED)
 
     @property
     def red(self) -> str:
         """Why the partition may not be green, beside thresholds; empty: it may."""
         if self.gap:
             return f"{self.gap} of {self.extracted} rows are not accounted for: this is a defect, please report it"
-        said = [f"{self.counts[one]} {one}" for one in _UNDELIVERED if self.counts[one]]
+        said = [f"{self.counts[one]} {one}" for one in UNDELIVERED if self.counts[one]]
         if self.removal_failed:
             said.append(f"{self.removal_failed} vanished keys could not be taken away")
         if self.removal_left:

@@ -72,9 +72,6 @@ class Remover:
         with self.turn.transaction(reserve=4 * len(group)) as connection:
             ours = self._ours(connection, group)
             removals = begin_removals(self.ledger, connection, self.scope, ours)
-        if len(ours) < len(group):
-            count = len(group) - len(ours)
-            self.report.notes.append(f"{count} vanished keys were left to another run, which has read the source later")
         gate = asyncio.Semaphore(self.in_flight)
         for of_rank in self._last_first(removals):
             verdicts = await asyncio.gather(*(self._one(one, gate) for one in of_rank))
@@ -84,8 +81,12 @@ class Remover:
     def _ours(self, connection: Connection, group: Sequence[Known]) -> list[str]:
         """What no other run, that has read the source later, sees to."""
         later = read_later(self.ledger, connection, self.scope, self.run)
-        if later and not self._by_partition:
-            return []
+        if not self._by_partition and later:
+            later = dict.fromkeys((one.partition for one in group), all(later.values()))
+        theirs = [one for one in group if one.partition in later]
+        if theirs:
+            self.report.notes.append(f"{len(theirs)} vanished keys were left to a run that has read the source later")
+            self.report.removal_left.update(one.partition for one in theirs if not later[one.partition])
         return [one.key for one in group if one.partition not in later]
 
     def _last_first(self, removals: Sequence[Removal]) -> list[list[Removal]]:

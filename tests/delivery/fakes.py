@@ -135,7 +135,7 @@ class FakeDestination:
         if not self.readable:
             return None
         exchange = await call(Request("GET", f"/{upsert.key}"))
-        if not isinstance(exchange, Answer):
+        if not isinstance(exchange, Answer) or not (exchange.ok or exchange.status == 404):
             return None
         return Found(exchange.json() if exchange.ok else None)
 

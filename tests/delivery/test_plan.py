@@ -63,14 +63,16 @@ def test_what_another_run_has_read_later_is_up_to_that_run() -> None:
     """A run that read a day before it was corrected changes and brings back nothing there."""
     known = {"a": state(2), "b": state(2, removed=True)}
     stale = [upsert("a", 1), upsert("b", 2), upsert("c", 1), upsert("d", 1, "2013-01-02")]
-    plan = make_plan(stale, known, sync="board", normalise=same, read_later={"2013-01-01"})
+    plan = make_plan(stale, known, sync="board", normalise=same, read_later={"2013-01-01": True})
     assert [one.key for one in plan.superseded] == ["a", "b", "c"]
     assert [one.key for one in plan.to_send] == ["d"]
+    plan = make_plan(stale, known, sync="board", normalise=same, read_later={"2013-01-01": False})
+    assert ([one.key for one in plan.late], plan.superseded) == (["a", "b", "c"], [])
 
 
 def test_same_value_read_earlier_is_unchanged() -> None:
     """Two runs that agree supersede nothing, whoever read first."""
-    plan = make_plan([upsert("a", 1)], {"a": state(1)}, sync="board", normalise=same, read_later={"2013-01-01"})
+    plan = make_plan([upsert("a", 1)], {"a": state(1)}, sync="board", normalise=same, read_later={"2013-01-01": False})
     assert len(plan.unchanged) == 1
 
 
@@ -137,23 +139,23 @@ states = st.dictionaries(
 )
 
 
-read_later = st.sets(st.builds("2013-01-{:02}".format, st.integers(1, 9)))
+read_later = st.dictionaries(st.builds("2013-01-{:02}".format, st.integers(1, 9)), st.booleans())
 resends = st.sampled_from([None, 1.0])
 
 
 @given(upserts, states, read_later, resends)
 def test_every_upsert_is_placed_once(
-    given_upserts: list[Upsert], known: dict[str, State], late: set[str], resend_before: float | None
+    given_upserts: list[Upsert], known: dict[str, State], late: dict[str, bool], resend_before: float | None
 ) -> None:
     """Whatever is planned: nothing is lost, nothing is counted twice."""
     plan = make_plan(given_upserts, known, sync="board", normalise=same, read_later=late, resend_before=resend_before)
-    placed = [*plan.create, *plan.update, *plan.again, *plan.unchanged, *plan.superseded]
+    placed = [*plan.create, *plan.update, *plan.again, *plan.unchanged, *plan.superseded, *plan.late]
     assert len(placed) + len(plan.invalid) == len(given_upserts)
 
 
 @given(upserts, states, read_later, resends)
 def test_nothing_sent_is_older_than_what_stands_there(
-    given_upserts: list[Upsert], known: dict[str, State], late: set[str], resend_before: float | None
+    given_upserts: list[Upsert], known: dict[str, State], late: dict[str, bool], resend_before: float | None
 ) -> None:
     """No sent upsert is older than the state or than another upsert of its key, and nobody has read its day later."""
     plan = make_plan(given_upserts, known, sync="board", normalise=same, read_later=late, resend_before=resend_before)

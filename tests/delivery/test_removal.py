@@ -221,7 +221,7 @@ async def test_key_that_a_later_reader_sees_to_is_not_taken_away(bench: Bench) -
     await bench.deliver(upsert("a", 1))
     report = await late.deliver(Built([]), vanishing=Left(partitions=["2013-01-01", "2013-01-02"]))
     assert removals(bench) == ["/b"]
-    assert "1 vanished keys were left to another run, which has read the source later" in report.notes
+    assert "1 vanished keys were left to a run that has read the source later" in report.notes
 
 
 async def test_whole_that_was_read_later_decides_alone(bench: Bench) -> None:

@@ -18,7 +18,6 @@ from sqlalchemy import (
     Table,
     Text,
     bindparam,
-    case,
     create_engine,
     event,
     func,
@@ -129,12 +128,12 @@ class Database:
         keep: Sequence[str] = (),
         add: Sequence[str] = (),
         fill: Sequence[str] = (),
-        most: Sequence[str] = (),
+        unless_newer: str | None = None,
     ) -> None:
         """Insert or replace by primary key.
 
-        `keep` columns stay as they are, `add` columns are added to, `fill` columns are not emptied, of `most` columns
-        the larger value stays.
+        `keep` columns stay as they are, `add` columns are added to, `fill` columns are not emptied. A row
+        with a larger value in the column `unless_newer` stays as it is.
         """
         if not rows:
             return
@@ -147,11 +146,9 @@ class Database:
         }
         changes |= {name: table.c[name] + insert.excluded[name] for name in add}
         changes |= {name: func.coalesce(insert.excluded[name], table.c[name]) for name in fill}
-        changes |= {
-            name: case((insert.excluded[name] > table.c[name], insert.excluded[name]), else_=table.c[name])
-            for name in most
-        }
-        connection.execute(insert.on_conflict_do_update(index_elements=primary, set_=changes), list(rows))
+        where = None if unless_newer is None else table.c[unless_newer] <= insert.excluded[unless_newer]
+        upsert = insert.on_conflict_do_update(index_elements=primary, set_=changes, where=where)
+        connection.execute(upsert, list(rows))
 
 
 def _made(folder: Path) -> Path:

@@ -168,9 +168,9 @@ reads = Table(
     Column("scope", Integer, primary_key=True),
     Column("sync", Text, primary_key=True),
     Column("partition", Text, primary_key=True),
-    Column(
-        "read_at", Double, nullable=False, comment="when the run that read it last began to read; the ledger's clock"
-    ),
+    Column("read_at", Double, nullable=False, comment="when the run that read it last began to; the ledger's clock"),
+    Column("run", Text, nullable=False),
+    Column("done", Boolean, nullable=False, comment="that run has left nothing of it undelivered"),
     sqlite_with_rowid=False,
     comment="the newest reading of each partition: what an older reader would still change is up to the newer one",
 )
