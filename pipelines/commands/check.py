@@ -13,9 +13,11 @@ from rich.markup import escape
 
 import pipelines
 from pipelines.commands.quiet import quiet_dagster
+from pipelines.delivery.destination import Judging
 from pipelines.delivery.errors import PipelinesError
 from pipelines.delivery.messages import Answer, Lost, NotSent
 from pipelines.destinations.accounts import read_account
+from pipelines.destinations.answers import is_page
 from pipelines.destinations.base import SyncSpec
 from pipelines.home import Home
 from pipelines.tables.spec import AnyTable
@@ -110,7 +112,8 @@ async def _reach(sync: SyncSpec) -> str:
     from pipelines.delivery.http import HttpPort
 
     account = read_account(sync.account, sync.settings, sync.mode, home=Home.of())
-    request = sync.connect(account).check()
+    destination = sync.connect(account)
+    request = destination.check()
     started = time.monotonic()
     async with HttpPort(
         base_url=account.url,
@@ -122,6 +125,12 @@ async def _reach(sync: SyncSpec) -> str:
         exchange = await port.send(request)
     match exchange:
         case Answer(status=status) if exchange.ok:
+            objection = "by an HTML page: did the API itself answer?" if is_page(exchange) else ""
+            if not objection and isinstance(destination, Judging):
+                objection = destination.objection(exchange)
+            if objection:
+                what = f"{account.url}{request.path} was answered, but {objection}"
+                raise PipelinesError(what, do=f"Check the settings {account.name.upper()}_...")
             return f"{account.url} answered {status} in {time.monotonic() - started:.2f} s"
         case Answer(status=status):
             what = f"{account.url}{request.path} answered {status} {account.redact(exchange.text(200))}".rstrip()

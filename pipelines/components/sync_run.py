@@ -18,7 +18,7 @@ from typing import NamedTuple
 import orjson
 import pandas as pd
 
-from pipelines.components.vanishing import vanishing_of
+from pipelines.components.vanishing import NotListed, vanishing_of
 from pipelines.components.way import Errand, open_way
 from pipelines.delivery.caller import Patience
 from pipelines.delivery.deliver import Delivery
@@ -61,13 +61,14 @@ class Order:
 class PartitionResult:
     """The account of one partition: rows extracted, and how many of them ended with which outcome.
 
-    `removed` and `removal_failed` count keys that the source no longer has.
+    `removed`, `removal_failed` and `removal_left` (nobody tried) count keys that the source no longer has.
     """
 
     extracted: int
     counts: Counter[Outcome]
     removed: int = 0
     removal_failed: int = 0
+    removal_left: int = 0
 
     @property
     def gap(self) -> int:
@@ -92,6 +93,8 @@ class PartitionResult:
         said = [f"{self.counts[one]} {one}" for one in _UNDELIVERED if self.counts[one]]
         if self.removal_failed:
             said.append(f"{self.removal_failed} vanished keys could not be taken away")
+        if self.removal_left:
+            said.append(f"{self.removal_left} vanished keys were left as they are")
         return ", ".join(said)
 
 
@@ -135,7 +138,7 @@ class SyncRunner:
             LedgerError: the ledger cannot be used.
             TableError: a stored partition cannot be read.
         """
-        started = time.monotonic()
+        started, read_at = time.monotonic(), time.time()
         store = PartitionStore(self.home.store_url)
         account = read_account(
             self.sync.account, self.sync.settings, self.sync.mode, home=self.home, environ=self.environ
@@ -150,12 +153,15 @@ class SyncRunner:
         if not present:
             return SyncResult({}, Report(), missing, time.monotonic() - started)
         built = self.sync.build(store.read(valid_of(self.sync.table), present))
-        self._store_upserts(store, present, built)
-        newest = {} if self.sync.dated else self._newer_in_store(store, present, stored, built.upserts)
         vanishing = vanishing_of(
             self.sync, self.table, built, present, store=store, folder=self.folder, environ=self.environ
         )
-        report = asyncio.run(self._deliver(account, order, _Wanted(built, newest, vanishing)))
+        if isinstance(vanishing, NotListed):
+            built = vanishing.built
+        self._store_upserts(store, present, built)
+        newest = {} if self.sync.dated else self._newer_in_store(store, present, stored, built.upserts)
+        run = Run(order.run_id, self.sync.name, config_hash(self.sync), read_at)
+        report = asyncio.run(self._deliver(account, order, run, _Wanted(built, newest, vanishing)))
         report.notes.extend(vanishing.notes if vanishing else ())
         results = {partition: self._account(store, partition, report, last=present[-1]) for partition in present}
         return SyncResult(results, report, missing, time.monotonic() - started)
@@ -164,12 +170,12 @@ class SyncRunner:
         self,
         account: Account,
         order: Order,
+        run: Run,
         wanted: _Wanted,
     ) -> Report:
         report = Report()
         errand = Errand(order.priority, report.traffic, order.run_id, self.patience, self.sync.max_minutes)
         async with open_way(self.sync, account, self.home, errand) as way:
-            run = Run(order.run_id, self.sync.name, config_hash(self.sync))
             delivery = Delivery(
                 run=run,
                 ledger=way.ledger,
@@ -225,11 +231,11 @@ class SyncRunner:
         counts = Counter(report.counts[partition])
         counts[Outcome.QUARANTINED] = store.rows(quarantine_of(self.sync.table), partition)
         # A key that shows the latest of many partitions is taken away in the newest one of the run.
-        removed, failed = (
+        removals = (
             counter[partition] if self.sync.dated else counter.total() if partition == last else 0
-            for counter in (report.removed, report.removal_failed)
+            for counter in (report.removed, report.removal_failed, report.removal_left)
         )
-        return PartitionResult(store.rows(self.sync.table, partition), counts, removed, failed)
+        return PartitionResult(store.rows(self.sync.table, partition), counts, *removals)
 
 
 def upserts_of(sync: str) -> str:

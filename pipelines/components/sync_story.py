@@ -85,7 +85,11 @@ def _rows(account: PartitionResult) -> int:
 
 def _counts(account: PartitionResult) -> dict[str, int]:
     counts = {"extracted": account.extracted, **{str(outcome): account.counts[outcome] for outcome in Outcome}}
-    apart = {"removed": account.removed, "removal_failed": account.removal_failed}
+    apart = {
+        "removed": account.removed,
+        "removal_failed": account.removal_failed,
+        "removal_left": account.removal_left,
+    }
     return counts | {name: count for name, count in apart.items() if count}
 
 

@@ -101,4 +101,5 @@ def _rules(account: Account, destination: Destination) -> AccountRules:
         else "",
         give_up_when_refused=sandbox,
         secrets=account.secrets,
+        media_type_setting=account.media_type_setting,
     )

@@ -46,7 +46,8 @@ MAYBE_LANDED = frozenset({500, 502, 504})
 class AccountRules:
     """What the caller has to know of an account. `when_refused` tells what to do if nothing listens there.
 
-    `secrets` are kept out of every sentence that repeats what the API said.
+    `media_type_setting` names the setting that chooses the media type, if the account has one. `secrets` are kept out
+    of every sentence that repeats what the API said.
     """
 
     name: str
@@ -55,6 +56,7 @@ class AccountRules:
     when_refused: str = ""
     give_up_when_refused: bool = False
     secrets: tuple[str, ...] = field(default=(), repr=False)
+    media_type_setting: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,11 +215,17 @@ class Caller:
                 MediaTypeRefused(
                     f"account {self._account.name}: {request} was answered 415, the media type is refused"
                     f"{self._words(answer)}",
-                    do=f"Set {self._account.name.upper()}_MEDIA_TYPE to the version this tenant speaks.",
+                    do=self._about_media_type(),
                     account=self._account.name,
                     status=415,
                 )
             )
+
+    def _about_media_type(self) -> str:
+        setting = self._account.media_type_setting
+        if setting:
+            return f"Set {setting} to the version this tenant speaks; nothing more was sent."
+        return f"Check that {self._account.url} is the API's own address; nothing more was sent."
 
     def _wait(self, request: Request, exchange: Exchange, attempt: int, waited_s: float) -> float | None:
         if isinstance(exchange, NotSent) and exchange.refused and self._account.give_up_when_refused:

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
-from pipelines.delivery.messages import Call, Request
+from pipelines.delivery.messages import Answer, Call, Request
 from pipelines.delivery.upsert import Payload, Upsert, Verdict
 
 
@@ -108,11 +108,40 @@ class Remarking(Protocol):
 
 
 @runtime_checkable
+class Reducing(Protocol):
+    """A destination that may have to leave a part of an upsert out, such as a manager whom the API does not know."""
+
+    def sendable(self, upsert: Upsert) -> Payload:
+        """What of the upsert can be sent, as far as `vet` has found out; the very payload where that is all of it.
+
+        That much is compared, sent, and taken for accepted: what was left out still differs from the source, so that
+        later runs come back to it, and send nothing while it is as it was.
+        """
+        ...
+
+
+@runtime_checkable
+class Judging(Protocol):
+    """A destination that knows what the answer to its `check` must say, beside a 2xx."""
+
+    def objection(self, answer: Answer) -> str:
+        """Why the 2xx does not prove that the account can be used; empty: it does.
+
+        Raises:
+            ConfigurationError: a setting of the account is wrong.
+        """
+        ...
+
+
+@runtime_checkable
 class Remembering(Protocol):
     """A destination whose requests depend on what was accepted before: on ids of the API's own, on fields to empty."""
 
     def remember(self, accepted: Mapping[str, Found]) -> None:
-        """What was last accepted of this sync, by key, as the ledger has it; called before `vet`."""
+        """What was last accepted of this sync, by key, as the ledger has it.
+
+        Called before anything else that asks the API.
+        """
         ...
 
 

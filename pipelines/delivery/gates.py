@@ -105,18 +105,17 @@ class Gates:
         known = count_known(connection, self.scope, self.run.sync) if self.ceilings.need_known else 0
         return self.ceilings.exceeded(wanted, known)
 
-    def stop_or_override(self, exceeded: str, now: float, *, dry: bool) -> str:
-        """What to do about broken ceilings; empty: this run may break them, which is written down unless it is dry."""
-        if not self.override:
-            return (
-                f"stopped by a ceiling before the first request: {exceeded}. If that is right, run it again with "
-                '`override_ceilings: "why"` in the run\'s config.'
-            )
-        if not dry:
-            with self.ledger.engine.begin() as connection:
-                reason = f"{self.override} ({exceeded})"
-                decide(connection, "override", self.run.sync, reason, now, run=self.run.id)
-        return ""
+    def stopped_by(self, exceeded: str) -> str:
+        """The reason why nothing is sent: what would have been exceeded, and what to do."""
+        return (
+            f"stopped by a ceiling before the first request: {exceeded}. If that is right, run it again with "
+            '`override_ceilings: "why"` in the run\'s config.'
+        )
+
+    def record_override(self, exceeded: str, now: float) -> None:
+        """Write down that this run may do more than the ceilings allow, and why."""
+        with self.ledger.engine.begin() as connection:
+            decide(connection, "override", self.run.sync, f"{self.override} ({exceeded})", now, run=self.run.id)
 
     def park(self, connection: Connection, upserts: Sequence[Upsert]) -> list[Dropped]:
         """Those upserts that were rejected too often as they are, as rejected rows."""

@@ -72,7 +72,8 @@ class Traffic(Wire):
 class Report:
     """The account of a delivery: `counts[partition][outcome]` in source rows, the reasons, the traffic.
 
-    `removed` and `removal_failed` count keys, by the partition that delivered them: no source row stands behind them.
+    `removed`, `removal_failed` and `removal_left` (nobody tried) count keys that the source no longer has, by the
+    partition that delivered them: no source row stands behind them.
     """
 
     counts: defaultdict[str, Counter[Outcome]] = field(default_factory=lambda: defaultdict(Counter))
@@ -84,6 +85,7 @@ class Report:
     notes: list[str] = field(default_factory=list)
     removed: Counter[str] = field(default_factory=Counter)
     removal_failed: Counter[str] = field(default_factory=Counter)
+    removal_left: Counter[str] = field(default_factory=Counter)
 
     def count(self, upsert: Upsert, outcome: Outcome, reason: str = "") -> None:
         """Account for an upsert's rows."""
@@ -94,11 +96,12 @@ class Report:
         for record in dropped:
             self._add(record.partition, record.outcome, len(record.rows), record.reason, record.key)
 
-    def note_removal(self, partition: str, key: str, failure: str) -> None:
+    def note_removal(self, partition: str, key: str, failure: str | None) -> None:
         """Account for a vanished key: taken away, or not, and then why."""
-        if failure:
+        if failure is not None:
             self.removal_failed[partition] += 1
-            self.notes.append(f"{key} could not be taken away: {failure}")
+            if self.removal_failed.total() <= _EXAMPLES:
+                self.notes.append(f"{key} could not be taken away: {failure}")
         else:
             self.removed[partition] += 1
 

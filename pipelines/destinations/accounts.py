@@ -44,11 +44,11 @@ _TUNING = ("rate", "in_flight", "timeout")
 class Account:
     """An account as a destination and the HTTP port use it.
 
-    `headers` go with every request and hold the credentials; `media_type` is the content type of its bodies. `secrets`
-    are the texts that must appear in no log or error. `address_hash` tells a changed address from the one that the
-    ledger's state belongs to; it is empty in mode dry, where no address is needed. `tenant` is the API's own
-    name of the account, where requests must say it: a part of the address. `sandbox_id` is the id of the home's
-    sandbox, where the URL is that sandbox's.
+    `headers` go with every request and hold the credentials; `media_type` is the content type of its bodies, and
+    `media_type_setting` the variable that chooses it, where there is one. `secrets` are the texts that must appear in
+    no log or error. `address_hash` tells a changed address from the one that the ledger's state belongs to; it is empty
+    in mode dry, where no address is needed. `tenant` is the API's own name of the account, where requests must say it:
+    a part of the address. `sandbox_id` is the id of the home's sandbox, where the URL is that sandbox's.
     """
 
     name: str
@@ -63,6 +63,7 @@ class Account:
     tenant: str = ""
     sandbox_id: str | None = None
     media_type: str = "application/json"
+    media_type_setting: str = ""
 
     def redact(self, text: str) -> str:
         """The text without any secret of this account."""
@@ -161,6 +162,7 @@ def read_account(
         tenant=tenant,
         sandbox_id=_sandbox_id(card, kind.api, url),
         media_type=settings.content_type(),
+        media_type_setting=variable(name, "media_type") if "media_type" in kind.model_fields else "",
     )
 
 

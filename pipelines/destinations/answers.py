@@ -56,7 +56,7 @@ def judge_removal(exchange: Exchange, account: Account, transient: Collection[in
 def words(exchange: Exchange, account: Account) -> str:
     """What was said, without secrets: the status and the API's words, or why there is no answer.
 
-    The API's words are `message`, `errorCode` and `errors` of its JSON, else the text, shortened.
+    The API's words are `message`, `errorCode` and `errors` (by field, or a list) of its JSON, else the text, shortened.
     """
     if not isinstance(exchange, Answer):
         return account.redact(exchange.reason)
@@ -88,6 +88,9 @@ def _said(body: dict[str, Any]) -> str:
         parts.append(f"({code})")
     if isinstance(errors, dict):
         parts.extend(f"{field}: {_joined(texts)}" for field, texts in errors.items())
+    if isinstance(errors, list):
+        told = [error.get("message") if isinstance(error, dict) else error for error in errors]
+        parts.extend(dict.fromkeys(one for one in told if isinstance(one, str)))
     return " ".join(parts)
 
 
@@ -95,5 +98,10 @@ def _joined(texts: object) -> str:
     return ", ".join(map(str, texts)) if isinstance(texts, list) else str(texts)
 
 
+def is_page(answer: Answer) -> bool:
+    """Whether the answer is an HTML page, which no API sends for a success: a proxy's login, or another server."""
+    return _HTML.match(answer.body) is not None
+
+
 def _excerpt(answer: Answer) -> str:
-    return "an HTML page" if _HTML.match(answer.body) else answer.text(_READ)
+    return "an HTML page" if is_page(answer) else answer.text(_READ)

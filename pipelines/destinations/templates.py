@@ -75,6 +75,14 @@ class Template:
         return Cells(texts, problems)
 
 
+def render_optional(template: Template, columns: Columns) -> Cells[str | None]:
+    """The text of each row; None where a column that it uses is empty, or the text is blank."""
+    cells = template.render(columns)
+    empty = {at for name in template.columns for at in columns.nulls(name)}
+    texts = [None if at in empty or not text.strip() else text for at, text in enumerate(cells.values)]
+    return Cells(texts, {at: problem for at, problem in cells.problems.items() if at not in empty})
+
+
 def _slot(inner: str, text: str, field: str) -> Slot:
     column, colon, style = inner.partition(":")
     if not column.strip():

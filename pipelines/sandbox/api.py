@@ -56,6 +56,10 @@ class Api(ABC, Generic[S]):
     def holds(self) -> dict[str, Any]:
         """Everything that the API holds, for `/control/state`."""
 
+    def admit(self, incoming: Incoming) -> None:
+        """Turn a request with the right credentials down before its endpoint sees it, by raising a Refusal."""
+        del incoming
+
     def dress(self, reply: Reply, standing: Standing | None, limit: Limit | None) -> Reply:
         """The reply with the headers that the API puts on every one."""
         del standing, limit

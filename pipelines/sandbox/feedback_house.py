@@ -80,6 +80,11 @@ class FeedbackHouse(Api[FeedbackHouseSettings]):
         """The key in the header that the switches name."""
         return headers.get(self.settings.auth_header.lower()) == self.settings.auth_value
 
+    def admit(self, incoming: Incoming) -> None:
+        """Requests are JSON ("Getting Started"); which status another media type is answered with is not documented."""
+        if incoming.method == "POST" and incoming.media_type != "application/json":
+            raise Refusal(415, "Content-Type must be application/json")
+
     def refuse(self, refusal: Refusal) -> Reply:
         """`status` and `message`, as the documents show them for an invalid query."""
         return json_reply(refusal.status, {"status": "ERROR", "message": refusal.message})
@@ -196,9 +201,8 @@ class FeedbackHouse(Api[FeedbackHouseSettings]):
 
     def _in_answer(self, area: Record) -> dict[str, Any]:
         shown = {**self._shown(area), "correlationID": area["correlationID"]}
-        if not self.settings.data_ids:
-            del shown["id"]
-        return shown
+        hidden = {"id": not self.settings.data_ids, "correlationID": not self.settings.data_keys}
+        return {name: value for name, value in shown.items() if not hidden.get(name)}
 
     def _shown(self, area: Record) -> dict[str, Any]:
         hidden = {"createdAt", "updatedAt", "writes"}

@@ -112,6 +112,7 @@ class _Exchange:
         return reply.status
 
     def _handled(self) -> Reply:
+        self.api.admit(self.incoming)
         if self.match.endpoint is not None:
             return self.match.endpoint.handle(self.incoming)
         if self.match.path is not None:

@@ -123,6 +123,9 @@ class FeedbackHouseSettings(ApiSettings):
     data_with_errors: bool = Field(
         default=False, description="Whether an answer with errors also has `data`; the documents' example has none."
     )
+    data_keys: bool = Field(
+        default=True, description="Whether the areas in `data` have their correlationID; not documented."
+    )
     data_ids: bool = Field(default=True, description="Whether the areas in `data` have their ids; not documented.")
     correlation_visible: bool = Field(
         default=False, description="Whether reading an area shows its correlationID; the documents do not list it."

@@ -138,7 +138,7 @@ class Valuestreamer(Api[ValuestreamerSettings]):
         """Creates or overwrites the record of a date, team and KPI. A value that is left out becomes 0, unless
         `omitted_values` is `keep`: the documents' tip and their FAQ contradict each other.
         """
-        given = incoming.headers.get("content-type", "").split(";")[0].strip().lower()
+        given = incoming.media_type
         if given not in self.settings.content_types:
             raise Refusal(415, f'Content-Type "{given}" is not one of {", ".join(self.settings.content_types)}')
         key, kpi, record = self._place(incoming)

@@ -45,6 +45,11 @@ class Incoming:
         """The query parameters; of a repeated one the last."""
         return dict(parse_qsl(self.query_string.decode("latin-1"), keep_blank_values=True))
 
+    @property
+    def media_type(self) -> str:
+        """The Content-Type in small letters, without parameters; empty where there is none."""
+        return self.headers.get("content-type", "").split(";")[0].strip().lower()
+
     def json_object(self) -> dict[str, Any]:
         """The body as a JSON object.
 

@@ -23,6 +23,7 @@ from pipelines.sandbox.remote import Control
 from pipelines.tables.store import PartitionStore
 from tests.benchmarks.kill_source import SYNCS, Reading, Source, keys_of, shown
 from tests.components.dying_process import Fate, WitnessedRunner, deliver_and_die, noted
+from tests.components.forking import is_alive, start, wait_for_end
 
 _LONGEST_S = 1.2
 """About as long as a delivery takes: kills after a time come anywhere in it."""
@@ -118,14 +119,14 @@ class Hunt:
         def process() -> None:
             arguments = (SYNCS[self.api], self._environ, order, self._notes, fate)
             victim = self._context.Process(target=deliver_and_die, args=arguments)
-            victim.start()
+            start(victim)
             try:
                 if not fate.at:
                     self._strike(victim, at, count)
-                victim.join(60)
+                wait_for_end(victim, 60)
             finally:
                 victim.kill()
-                victim.join()
+                wait_for_end(victim, 60)
             if victim.exitcode not in {0, -SIGKILL}:
                 msg = f"a delivery to {self.api} ended with {victim.exitcode} by itself"
                 raise AssertionError(msg)
@@ -138,14 +139,14 @@ class Hunt:
 
     def _strike(self, victim: ForkServerProcess, at: str, count: int) -> None:
         """Kill the process some time after its first write, or as soon as the server has seen so many requests."""
-        start = self._notes.stat().st_size if self._notes.exists() else 0
+        begin = self._notes.stat().st_size if self._notes.exists() else 0
         seen = self._control.counts(self.api)["requests"]
         if at == "time":
-            while victim.is_alive() and (not self._notes.exists() or self._notes.stat().st_size == start):
+            while is_alive(victim) and (not self._notes.exists() or self._notes.stat().st_size == begin):
                 time.sleep(_POLL_S / 4)
             time.sleep(self._chance.uniform(0, _LONGEST_S))
         else:
-            while victim.is_alive() and self._control.counts(self.api)["requests"] < seen + count:
+            while is_alive(victim) and self._control.counts(self.api)["requests"] < seen + count:
                 time.sleep(_POLL_S)
         victim.kill()
 

@@ -64,6 +64,59 @@ def test_wrong_credentials(
     assert "hush-hush-key" not in said.out + said.err
 
 
+STATUSES = """type: pipelines.DnsimpleSync
+attributes:
+  name: statuses
+  table: readings
+  account: dnsimple
+  mode: sandbox
+  resource: "domain:{actual:integer}"
+  state: ok
+"""
+AREAS = """type: pipelines.FeedbackHouseSync
+attributes: {name: org, table: areas, account: feedback_house, mode: sandbox}
+"""
+AREA_TABLE = """type: pipelines.AreaTable
+attributes: {name: areas, source: {files: "sample/areas.parquet"}}
+"""
+
+
+def test_another_account_of_the_token(
+    write: Write, command: Command, home: Home, server: SandboxServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The credentials are right and the number in the paths is not: every write would be refused."""
+    monkeypatch.setenv("DNSIMPLE_URL", f"{server.url}/dnsimple/v2")
+    monkeypatch.setenv("DNSIMPLE_TOKEN", "sandbox")
+    monkeypatch.setenv("DNSIMPLE_ACCOUNT", "2020")
+    said = command("check", "--folder", write({"readings": TABLE, "statuses": STATUSES}))
+    assert said.status == 1
+    assert "DNSIMPLE_ACCOUNT is 2020, but the token belongs to account 1010" in said.line("✗")
+
+
+@pytest.mark.parametrize(
+    ("params", "words"),
+    [
+        (
+            {"body": {"status": "ERROR", "message": "API key disabled"}},
+            "it is no page of areas: 200 OK: API key disabled.",
+        ),
+        ({"html": "<html>Please log in</html>"}, "by an HTML page: did the API itself answer?"),
+    ],
+)
+def test_a_success_that_is_none(
+    write: Write, command: Command, home: Home, server: SandboxServer, params: dict[str, object], words: str
+) -> None:
+    """A 200 proves nothing by itself: what it says is judged by the destination."""
+    fault = {"api": "feedback_house", "method": "GET", "kind": "status", "params": {"code": 200, **params}}
+    server.control.add_faults(fault)
+    try:
+        said = command("check", "--folder", write({"areas": AREA_TABLE, "org": AREAS}))
+    finally:
+        server.control.clear_faults()
+    assert said.status == 1
+    assert said.line("✗").endswith(f"was answered, but {words} Check the settings FEEDBACK_HOUSE_...")
+
+
 def test_a_missing_setting_of_a_live_account(write: Write, command: Command, home: Home) -> None:
     """`mode: live` takes nothing from the sandbox: the variable that is missing is named."""
     said = command("check", "--folder", write({"readings": TABLE, "board": BOARD.replace("sandbox", "live")}))

@@ -86,6 +86,19 @@ async def ended(caller: Caller, request: Request = SAFE) -> Exchange | str:
         return str(stop)
 
 
+@pytest.mark.parametrize(
+    ("setting", "do"),
+    [
+        ("VS_MEDIA_TYPE", "Set VS_MEDIA_TYPE to the version this tenant speaks; nothing more was sent."),
+        ("", "Check that http://127.0.0.1:9 is the API's own address; nothing more was sent."),
+    ],
+)
+async def test_a_refused_media_type_names_only_a_setting_that_there_is(setting: str, do: str) -> None:
+    """415 ends the run with advice that can be followed: not every account can choose its media type."""
+    caller = Line(lambda _: answer(415)).caller(rules={"media_type_setting": setting})
+    assert (await ended(caller, READ)).endswith(f"415, the media type is refused. {do}")
+
+
 SICK = [
     pytest.param(answer(500), id="500"),
     pytest.param(answer(503), id="503"),

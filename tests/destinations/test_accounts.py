@@ -61,6 +61,8 @@ def test_the_media_type_can_be_set_for_another_version(tmp_path: Path) -> None:
     """The name of version 3 is not published, so it is a setting, for Accept and Content-Type alike."""
     account = vs(tmp_path, VS_PROD_MEDIA_TYPE="application/vs.v9+json")
     assert (account.headers["accept"], account.media_type) == ("application/vs.v9+json",) * 2
+    assert account.media_type_setting == "VS_PROD_MEDIA_TYPE"
+    assert stativate(tmp_path, "sandbox", {}).media_type_setting == ""
 
 
 def test_unknown_limits_are_met_with_caution_in_live_and_with_none_in_the_sandbox(tmp_path: Path) -> None:

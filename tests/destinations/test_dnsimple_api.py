@@ -46,6 +46,19 @@ async def test_a_status_is_created_by_one_post_whose_201_tells_no_creation(*, wr
     assert call.lines == [dnsimple.describe(upsert(KEY, BODY))]
 
 
+async def test_every_request_says_its_content_type() -> None:
+    """ "Must be explicitly specified in any HTTP request", and the documents' example of it has no body."""
+    listed = pages([status(164)])
+    call = Script({WHOAMI: answer(404), LIST: listed, f"{LIST}/164": answer(404), f"{LIST}/domain:7/history": listed})
+    dnsimple = connected()
+    with pytest.raises(ConfigurationError):
+        await dnsimple.vet([upsert(KEY, BODY)], call)
+    await dnsimple.statuses(call)
+    await dnsimple.show("164", call)
+    await dnsimple.history("domain:7", call)
+    assert [dict(request.headers) for request in call.requests] == [{"content-type": "application/json"}] * 4
+
+
 @pytest.mark.parametrize("body", [b"", b"[]", b'{"data": {"data": 1}}', b'{"data": null}', b'{"resource": 7}'])
 async def test_an_acceptance_needs_no_particular_body(body: bytes) -> None:
     """The page promises a status and the API is in beta: what else a 201 holds is passed over."""
@@ -278,16 +291,48 @@ def test_only_the_fields_that_count_are_compared() -> None:
 
 async def test_removing_sets_the_state_to_unknown_and_keeps_the_rest() -> None:
     """There is no delete: what the key said last stays readable, without a claim about its state."""
-    call = Script({POST: answer(201, status(7))})
+    call = Script({LIST: pages([status(7, context="page-a")]), POST: answer(201, status(7))})
     verdict = await connected().remove("domain:7/page-a", {**BODY, "context": "page-a"}, call)
     assert verdict.outcome is Outcome.ACCEPTED
     assert call.body() == {**BODY, "context": "page-a", "state": "unknown"}
-    assert not call.requests[0].repeatable
+    assert not call.requests[-1].repeatable
+
+
+@pytest.mark.parametrize("there", [[], [status(7, state="unknown")], [status(7, context="other")]])
+async def test_removing_makes_no_line_of_history_for_nothing(there: list[Any]) -> None:
+    """Where no status stands, or one that says unknown, nothing is posted; one list serves many removals."""
+    call, dnsimple = Script({LIST: pages(there)}), connected()
+    for key in (KEY, "domain:8/default"):
+        assert (await dnsimple.remove(key, BODY, call)).outcome is Outcome.ACCEPTED
+    assert call.lines == [LIST]
+
+
+@pytest.mark.parametrize("listed", [answer(503), answer(200, b"<html>"), Lost("broke"), NotSent("down")])
+async def test_removing_waits_where_the_list_cannot_be_read_now(listed: Exchange) -> None:
+    """A status that may say unknown already is not written over blindly; a later run looks again."""
+    verdict = await connected().remove(KEY, BODY, Script({LIST: listed}))
+    assert verdict.outcome is Outcome.NOT_SENT
+    assert verdict.reason.startswith("what stands there cannot be read, so that nothing was sent: ")
+
+
+@pytest.mark.parametrize(("state", "posts"), [("ok", 1), ("unknown", 0)])
+async def test_removing_goes_by_what_was_accepted_where_nothing_is_listed_for_good(state: str, posts: int) -> None:
+    """A token that may not read the list can still take a status out of use."""
+    call = Script({LIST: answer(403), POST: answer(201)})
+    verdict = await connected().remove(KEY, {**BODY, "state": state}, call)
+    assert (verdict.outcome, call.lines.count(POST)) == (Outcome.ACCEPTED, posts)
+
+
+async def test_removing_from_an_account_that_is_not_there_is_not_done() -> None:
+    """404 for list and write alike is about the account, not about the resource."""
+    verdict = await connected().remove(KEY, BODY, Script({LIST: answer(404), POST: answer(404)}))
+    assert (verdict.outcome, verdict.status) == (Outcome.REJECTED, 404)
 
 
 async def test_a_removal_takes_its_key_from_nowhere_else() -> None:
     """Also where nothing is known but the key, the right status is taken out of use."""
-    call = Script({POST: answer(201)})
+    there = status(9, resource="record:9", context="a/b")
+    call = Script({LIST: pages([there]), POST: answer(201)})
     await connected().remove("record:9/a/b", {}, call)
     assert call.body() == {"resource": "record:9", "context": "a/b", "state": "unknown"}
 
@@ -295,7 +340,9 @@ async def test_a_removal_takes_its_key_from_nowhere_else() -> None:
 @pytest.mark.parametrize(("code", "outcome"), [(404, Outcome.ACCEPTED), (403, Outcome.REJECTED), (500, Outcome.FAILED)])
 async def test_removing_from_a_resource_that_is_gone_is_done(code: int, outcome: Outcome) -> None:
     """Where the resource no longer exists there is nothing to take out of use; a refusal is none of that."""
-    verdict = await connected().remove(KEY, BODY, Script({POST: answer(code, {"message": "no"})}))
+    verdict = await connected().remove(
+        KEY, BODY, Script({LIST: pages([status(7)]), POST: answer(code, {"message": "no"})})
+    )
     assert verdict.outcome is outcome
 
 

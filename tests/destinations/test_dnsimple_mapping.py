@@ -114,7 +114,6 @@ def test_zones_are_sent_by_those_who_ask_for_it(prefixes: list[str]) -> None:
         ({"actual": None}, "actual is empty"),
         ({"actual": float("nan")}, "actual is empty"),
         ({"actual": float("inf")}, "actual: inf is no finite number"),
-        ({"name": None}, "name is empty"),
         ({"link": "yourapp.com"}, "url 'yourapp.com' is no http(s) address"),
         ({"link": "javascript:alert(1)"}, "is no http(s) address"),
         ({"link": "https://a b"}, "is no http(s) address"),
@@ -132,6 +131,29 @@ def test_a_row_that_cannot_be_sent_is_invalid_and_says_why(columns: dict[str, ob
     assert dropped.outcome is Outcome.INVALID
     unkeyed = columns.keys() & {"dnsimple_resource", "kpi"}
     assert dropped.key == (None if unkeyed else "domain:123/on_time_pct")
+
+
+@pytest.mark.parametrize("nothing", [None, "", " "])
+def test_an_optional_text_without_anything_to_say_is_left_out(nothing: str | None) -> None:
+    """A status needs no title, message or link; an empty one might be refused as blank."""
+    spec = dnsimple(title="{name}", message="{name}", url="{link}")
+    (upsert,) = spec.build(rows({**ROW, "name": nothing, "link": nothing})).upserts
+    assert upsert.payload == {"resource": "domain:123", "context": "on_time_pct", "state": "ok"}
+    partly = dnsimple(title="{name} {actual}", message="{name}: {kpi}").build(rows({**ROW, "name": nothing})).upserts
+    assert ("title" in partly[0].payload, "message" in partly[0].payload) == (nothing is not None,) * 2
+
+
+def test_an_empty_text_is_compared_like_none() -> None:
+    """What an earlier release sent as an empty text is not sent again for its absence."""
+    spec = dnsimple(title="{name}")
+    (upsert,) = spec.build(rows({**ROW, "name": None})).upserts
+    assert spec.normalise({**upsert.payload, "title": ""}) == spec.normalise(upsert.payload)
+
+
+def test_a_title_does_not_hide_a_missing_value() -> None:
+    """A value that only a text shows is a value all the same: its row is invalid, as `on_null` says."""
+    (dropped,) = dnsimple(state="ok", title="{actual}").build(rows({**ROW, "actual": None})).dropped
+    assert (dropped.outcome, dropped.reason) == (Outcome.INVALID, "actual is empty")
 
 
 @pytest.mark.parametrize("field", ["dnsimple_resource", "kpi", "name"])
@@ -165,8 +187,8 @@ def test_a_row_without_a_value_can_be_skipped() -> None:
     assert {one.outcome.value for one in dnsimple(on_null="skip").build(frame).dropped} == outcomes
     fixed = dnsimple(on_null="skip", state="ok").build(frame)
     assert {one.outcome.value for one in fixed.dropped} == outcomes
-    (nameless,) = dnsimple(on_null="skip", state="ok", title="{name}").build(rows({**ROW, "name": None})).dropped
-    assert nameless.outcome is Outcome.INVALID
+    (shown,) = dnsimple(on_null="skip", state="ok", title="{actual}").build(rows({**ROW, "actual": None})).dropped
+    assert shown.outcome is Outcome.NOT_SELECTED
     (upsert,) = dnsimple(on_null="skip", state="ok", title=None).build(rows({**ROW, "actual": None})).upserts
     assert upsert.payload["state"] == "ok"
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from pipelines.delivery.destination import Ordered
-from pipelines.delivery.errors import AccountUnavailable, CredentialsRefused
+from pipelines.delivery.destination import Found, Ordered
+from pipelines.delivery.errors import AccountUnavailable, ConfigurationError, CredentialsRefused
 from pipelines.delivery.messages import Exchange, Lost, NotSent, Request
 from pipelines.delivery.upsert import Outcome, Upsert
 from pipelines.destinations.feedback_house import FeedbackHouse
@@ -141,6 +141,34 @@ async def test_an_error_that_names_nobody_is_found_by_smaller_requests() -> None
     assert {verdict.outcome for key, verdict in verdicts.items() if key != "F"} == {Outcome.CREATED}
 
 
+async def test_a_refusal_that_names_its_areas_costs_one_more_request() -> None:
+    """A 400 with errors by item is not split until the bad ones are found: they are named already."""
+    call = House()
+
+    def spoil(keys: list[str]) -> Exchange | None:
+        errors = [{"object": {"correlationID": key}, "message": f"bad {key}"} for key in keys if key in "CF"]
+        return answer(400, {"status": "ERROR", "errors": errors}) if errors else None
+
+    call.spoil = spoil
+    verdicts = await deliver(destination(), upserts(FLAT), call)
+    assert {key: one.reason for key, one in verdicts.items() if one.outcome is Outcome.REJECTED} == {
+        "C": "bad C",
+        "F": "bad F",
+    }
+    assert call.batches() == [list("ABCDEFGH"), list("ABDEGH")]
+    verdicts = await deliver(destination(), upserts(FLAT, "C", "F"), call)
+    assert len(call.batches()) == 3
+
+
+async def test_another_address_is_found_before_the_first_write() -> None:
+    """Without /api there is no list of areas: the run ends with the setting to look at."""
+    call = House()
+    call.unread = answer(404, {"detail": "Not Found"})
+    with pytest.raises(ConfigurationError, match=r"was answered 404 Not Found.* Check ACC_URL"):
+        await destination().vet(upserts(FLAT), call)
+    assert call.batches() == []
+
+
 async def test_the_last_open_area_of_a_batch_is_asked_about_alone() -> None:
     """One error is matched, one is not: the area that is left over is sent once more, by itself."""
     call = House()
@@ -200,23 +228,26 @@ async def test_managers_go_by_id_and_are_looked_up_once() -> None:
     assert call.lines.count(USERS) == 2
 
 
+UNKNOWN = "areas managed by {} are sent without that manager: no user has that e-mail, or several have"
+
+
 @pytest.mark.parametrize(
-    ("users", "said"),
+    ("users", "sent", "said"),
     [
-        ([], "areas managed by boss@x.de are sent without managers: no user has that e-mail, or several have"),
-        ([MANAGER, {**MANAGER, "id": "2"}], "no user has that e-mail, or several have"),
-        ([{"id": "1", "emails": None}, {"emails": ["boss@x.de"]}], "no user has that e-mail, or several have"),
-        ([{"id": "1", "emails": ["boss@x.de"]}], "areas managed by other@x.de are sent without managers"),
-        (None, "areas are sent without managers: the users cannot be read: 503 Service Unavailable"),
+        ([], None, [UNKNOWN.format("boss@x.de"), UNKNOWN.format("deputy@x.de")]),
+        ([MANAGER, {**MANAGER, "id": "2"}], None, [UNKNOWN.format("boss@x.de"), UNKNOWN.format("deputy@x.de")]),
+        ([{"id": "1", "emails": None}, {"emails": ["boss@x.de"]}], None, [UNKNOWN.format("boss@x.de")]),
+        ([{"id": "1", "emails": ["boss@x.de"]}], ["1"], [UNKNOWN.format("deputy@x.de")]),
+        (None, None, ["areas are sent without managers: the users cannot be read: 503 Service Unavailable"]),
     ],
 )
-async def test_an_unknown_manager_costs_the_field_and_not_the_area(
-    users: Any, said: str, caplog: pytest.LogCaptureFixture
+async def test_an_unknown_manager_costs_himself_and_not_the_area(
+    users: Any, sent: list[str] | None, said: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The area goes without the whole field, as half of the managers would replace all of them; a warning says so."""
+    """The area goes with the managers that are known, or without the field; a warning names the others, once each."""
     call, target = House(), destination()
     call.users = users or []
-    frame = areas({"area_code": "A", "m": "boss@x.de,other@x.de"}, {"area_code": "B", "m": "boss@x.de"})
+    frame = areas({"area_code": "A", "m": "boss@x.de,deputy@x.de"}, {"area_code": "B", "m": "boss@x.de"})
 
     async def answering(request: Request) -> Exchange:
         return answer(503) if users is None and str(request) == USERS else await call(request)
@@ -224,10 +255,22 @@ async def test_an_unknown_manager_costs_the_field_and_not_the_area(
     with caplog.at_level(logging.WARNING):
         verdicts = await target.send(upserts(frame, managers="m"), answering)
     assert {verdict.outcome for verdict in verdicts} == {Outcome.CREATED}
-    assert "managers" not in call.sent("A")
-    assert said in target.notes[0]
+    assert call.sent("A").get("managers") == sent
+    assert all(any(one in note for note in target.notes) for one in said)
     assert caplog.messages == list(target.notes)
     assert len(set(target.notes)) == len(target.notes)
+
+
+async def test_two_e_mails_of_one_user_are_one_manager() -> None:
+    """A user may have several addresses: his id goes once, and reads back as all of them."""
+    call, target = House(keys=True), destination()
+    call.users = [MANAGER]
+    (one,) = upserts(areas({"area_code": "A", "m": "boss@x.de,other@x.de"}), managers="m")
+    await deliver(target, [one], call)
+    assert call.sent("A")["managers"] == [MANAGER["id"]]
+    found = await target.read_back(one, call)
+    assert found is not None
+    assert found.payload == target.normalise(one.payload)
 
 
 @pytest.mark.parametrize("keys", [True, False])
@@ -336,6 +379,54 @@ async def test_removing_takes_an_area_out_of_use_and_keeps_the_rest(*, keys: boo
     verdict = await destination().remove("A", some[1].payload, call)
     assert verdict.outcome is Outcome.UPDATED
     assert call.area("A") == {**before, "active": False}
+
+
+async def test_removing_sends_all_that_stands_there_by_id_and_key() -> None:
+    """An update may reset what it leaves out: what a person has set since stays, also in fields that nobody syncs."""
+    call, target = House(keys=True), destination()
+    (one,) = upserts(tree(A=None))
+    await deliver(target, [one], call)
+    above = call.put("OTHER")
+    by_hand = {"name": "By hand", "parent": above, "managers": ["m"], "businessDivision": "d", "tags": ["t"]}
+    call.area("A").update(by_hand)
+    later = destination()
+    await later.remove("A", one.payload, call)
+    own = {"id": call.area("A")["id"], "correlationID": "A", "allowCandidatesApply": False, "active": False}
+    assert call.sent("A") == {**own, **by_hand}
+
+
+async def test_removing_goes_by_what_was_accepted_where_nothing_can_be_read() -> None:
+    """An answer of an earlier run told the id; the rest is as it was last accepted."""
+    call, target = House(), destination()
+    (one,) = upserts(areas({"area_code": "A", "tags": "x"}))
+    (accepted,) = (await deliver(destination(), [one], call)).values()
+    call.unread = answer(403)
+    target.remember({"A": Found(one.payload, accepted.remote_id)})
+    assert (await target.remove("A", one.payload, call)).outcome is Outcome.UPDATED
+    assert call.sent("A") == {
+        "id": accepted.remote_id,
+        "correlationID": "A",
+        "name": "Area A",
+        "active": False,
+        "allowCandidatesApply": False,
+        "tags": ["x"],
+    }
+
+
+@pytest.mark.parametrize("gone", [True, False])
+async def test_removing_an_area_that_is_gone_or_out_of_use_sends_nothing(*, gone: bool) -> None:
+    """An update would make it anew: with keys hidden the id that was once told shows what became of it."""
+    call, target = House(), destination()
+    (one,) = upserts(tree(A=None))
+    (accepted,) = (await deliver(destination(), [one], call)).values()
+    if gone:
+        call.held.clear()
+    else:
+        call.area("A")["active"] = False
+    call.requests.clear()
+    target.remember({"A": Found(one.payload, accepted.remote_id)})
+    assert (await target.remove("A", one.payload, call)).outcome is Outcome.ACCEPTED
+    assert call.batches() == []
 
 
 async def test_removing_what_does_not_stand_there_makes_nothing() -> None:

@@ -202,6 +202,14 @@ def test_on_null_is_about_the_name() -> None:
     assert reasons(built) == ["area_name is empty (on_null: skip)"]
 
 
+def test_an_area_that_no_request_can_hold_is_invalid() -> None:
+    """10 MB are the API's limit: such an area would be refused for ever; one below it is sent."""
+    rows_ = ({"area_code": code, "tags": [code * size]} for code, size in (("A", 9_950_000), ("B", 9_000_000)))
+    built = sync().build(areas(*rows_))
+    assert [one.key for one in built.upserts] == ["B"]
+    assert reasons(built)[0].endswith("bytes; feedback.house takes requests of at most 10 MB")
+
+
 @pytest.mark.parametrize(
     ("fields", "said"),
     [

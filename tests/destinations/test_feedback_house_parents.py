@@ -104,13 +104,16 @@ async def test_an_id_that_belongs_to_another_key_is_not_taken_by_name() -> None:
     assert verdicts["B"].reason.endswith("and 0 areas are called 'Area A'")
 
 
+OUTSIDE = "it is not among the valid rows of this sync"
+
+
 @pytest.mark.parametrize(
     ("keys", "reason"),
     [
-        (True, "parent GONE: feedback.house has no such area"),
+        (True, f"parent GONE: {OUTSIDE}, and feedback.house has no such area"),
         (
             False,
-            "parent GONE: it is not among the rows of this sync, and the API does not show which area has this key",
+            f"parent GONE: {OUTSIDE}, and the API does not show which area has this key",
         ),
     ],
 )

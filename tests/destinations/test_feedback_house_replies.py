@@ -164,3 +164,31 @@ def test_ids_are_learned_by_name_and_parent_where_these_tell_areas_apart() -> No
     assert ids_in(entries, [A, C]) == {"A": "1", "C": "3"}
     assert ids_in([{"id": "1", "name": "Area A"}, {"id": "2", "name": "Area B"}], [A, B, C]) == {"B": "2"}
     assert ids_in([{"id": "1", "name": "Area B"}, {"id": "2", "name": "Area B"}, {"name": "Area A"}], [A, B]) == {}
+
+
+@pytest.mark.parametrize("status", [400, 409, 422])
+def test_an_error_in_a_refusal_belongs_to_its_area_as_well(status: int) -> None:
+    """Whatever the status: the area is rejected in the API's words, the other goes again without it."""
+    errors = [{"object": A, "message": "Missing name field"}]
+    reply = read(answer(status, {"status": "ERROR", "message": "Created 0 | Errors 1", "errors": errors}))
+    assert reply.verdicts[0] == Verdict(Outcome.REJECTED, "Missing name field")
+    assert (reply.verdicts[1].outcome, reply.divisible) == (Outcome.UNKNOWN, True)
+    both = read(answer(status, {"errors": [*errors, {"object": B, "message": "Bad tags"}]}))
+    assert [one.reason for one in both.verdicts] == ["Missing name field", "Bad tags"]
+    assert {one.status for one in both.verdicts} == {None}
+    assert not both.divisible
+
+
+@pytest.mark.parametrize("status", [402, 403, 500])
+def test_a_refusal_of_the_account_is_not_about_areas(status: int) -> None:
+    """Plan, rights and failures are the whole request's; the words of its errors are told all the same."""
+    errors = [{"object": A, "message": "no licence"}]
+    reply = read(answer(status, {"message": "refused", "errors": errors}))
+    assert {one.status for one in reply.verdicts} == {status}
+    assert all(one.reason.endswith("refused no licence") for one in reply.verdicts)
+
+
+def test_a_refusal_that_names_nobody_is_about_the_whole_request() -> None:
+    """Nobody knows whose error it is: the engine splits such a batch."""
+    reply = read(answer(400, {"errors": [{"message": "some area is bad"}]}))
+    assert set(reply.verdicts) == {Verdict(Outcome.REJECTED, "400 Bad Request: some area is bad", 400)}

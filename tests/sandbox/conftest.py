@@ -46,7 +46,8 @@ def valuestreamer(server: SandboxServer) -> Iterator[httpx.Client]:
 @pytest.fixture(scope="session")
 def dnsimple(server: SandboxServer) -> Iterator[httpx.Client]:
     """A client of DNSimple."""
-    with httpx.Client(base_url=f"{server.url}/dnsimple/v2", headers={"authorization": "Bearer sandbox"}) as client:
+    headers = {"authorization": "Bearer sandbox", "content-type": "application/json"}
+    with httpx.Client(base_url=f"{server.url}/dnsimple/v2", headers=headers) as client:
         yield client
 
 

@@ -81,10 +81,13 @@ def test_validation(dnsimple: httpx.Client, change: dict[str, Any], field: str) 
     assert list(answer.json()["errors"]) == [field]
 
 
-def test_content_type_must_be_said(dnsimple: httpx.Client) -> None:
-    """A body that does not say that it is JSON is not read."""
-    answer = dnsimple.post(STATUSES, content=b'{"resource": "domain:101"}')
-    assert answer.json()["errors"] == {"resource": ["can't be blank"]}
+@pytest.mark.parametrize(("method", "path"), [("GET", "/whoami"), ("GET", STATUSES), ("POST", STATUSES)])
+@pytest.mark.parametrize("said", [None, "text/plain"])
+def test_content_type_must_be_said(server: SandboxServer, method: str, path: str, said: str | None) -> None:
+    """A request that does not say that it is JSON is refused, even where it has no body."""
+    headers = {"authorization": "Bearer sandbox"} | ({"content-type": said} if said else {})
+    answer = httpx.request(method, f"{server.url}/dnsimple/v2{path}", headers=headers)
+    assert (answer.status_code, answer.json()) == (415, {"message": "Content-Type must be application/json"})
 
 
 def test_only_the_resource_is_needed(dnsimple: httpx.Client, control: Control) -> None:

@@ -96,10 +96,19 @@ def test_bad_items(feedback_house: httpx.Client, control: Control, item: Any) ->
     assert control.state("feedback_house")["areas"] == {}
 
 
+@pytest.mark.parametrize("said", [{}, {"content-type": "text/plain"}])
+def test_a_body_must_say_that_it_is_json(feedback_house: httpx.Client, said: dict[str, str]) -> None:
+    """Requests are JSON, and say so; reading needs no type."""
+    answer = feedback_house.post("/planning/area/v1/update-or-create", content=b'{"areas": []}', headers=said)
+    assert answer.status_code == 415
+    assert feedback_house.get(QUERY).status_code == 200
+
+
 @pytest.mark.parametrize("content", [b"", b"[]", b'{"area": []}', b'{"areas": {}}', b"areas: []"])
 def test_bad_bodies(feedback_house: httpx.Client, content: bytes) -> None:
     """A body that is no list of areas is refused as a whole."""
-    answer = feedback_house.post("/planning/area/v1/update-or-create", content=content)
+    headers = {"content-type": "application/json"}
+    answer = feedback_house.post("/planning/area/v1/update-or-create", content=content, headers=headers)
     assert (answer.status_code, answer.json()["status"]) == (400, "ERROR")
 
 

@@ -66,6 +66,13 @@ state = Table(
     Column("accepted_at", Double, nullable=False),
     Column("run", Text, nullable=False, comment="the run that delivered it, or adopt:... of `pipelines adopt`"),
     Column("removed_at", Double, comment="the key was taken away; what stood there remains here"),
+    Column(
+        "read_at",
+        Double,
+        nullable=False,
+        server_default="0",
+        comment="when the stored rows that say so were read: of two values with one as_of the later read one stands",
+    ),
     sqlite_with_rowid=False,
     comment="what was last accepted at each key",
 )
@@ -83,6 +90,7 @@ attempts = Table(
     Column("rows", Text, nullable=False),
     Column("run", Text, nullable=False),
     Column("at", Double, nullable=False),
+    Column("read_at", Double, nullable=False, server_default="0", comment="as in state"),
     sqlite_with_rowid=False,
     comment="committed before the request leaves, gone with its answer: what stands here may or may not have arrived",
 )

@@ -45,8 +45,10 @@ def prepare(connection: Connection, ledger_id: str) -> str:
 
 
 def _to_2(connection: Connection) -> None:
-    """Removals, parked rejections; contacts, holds, decisions."""
+    """Removals, when rows were read, parked rejections; contacts, holds, decisions."""
     _add(connection, schema.state.c.removed_at)
+    _add(connection, schema.state.c.read_at)
+    _add(connection, schema.attempts.c.read_at)
     _add(connection, schema.open_outcomes.c.fingerprint)
     _add(connection, schema.open_outcomes.c.same)
     for table in (schema.contacts, schema.holds, schema.decisions):

@@ -23,7 +23,7 @@ from pipelines.delivery.messages import Answer, Call, Exchange, Request
 from pipelines.delivery.upsert import Outcome, Payload, Upsert, Verdict
 from pipelines.destinations.accounts import Account, Settings, header_safe, variable
 from pipelines.destinations.answers import judge, judge_removal, words
-from pipelines.destinations.dnsimple.statuses import PER_PAGE, Listing, Pages, Status, read_pages, unwrapped
+from pipelines.destinations.dnsimple.statuses import HEADERS, PER_PAGE, Listing, Pages, Status, read_pages, unwrapped
 
 FIELDS = ("state", "title", "message", "url")
 """What a status says; our words for its fields are the API's."""
@@ -85,7 +85,7 @@ class Dnsimple:
         self._base = f"/{account.tenant or ':account'}/platform/statuses"
         self._writes = 0
         self._written: dict[str, int] = {}
-        self._listing: Listing | None = None
+        self._listing: Listing | Exchange | None = None
         self._reading = asyncio.Lock()
 
     def normalise(self, payload: Payload) -> Payload:
@@ -110,18 +110,26 @@ class Dnsimple:
             url, said = variable(self.account, "url"), words(exchange, self._account)
             msg = f"account {self.account}: GET /whoami of {self._account.url} was answered {said}"
             raise ConfigurationError(msg, do=f"Check {url}: it ends with /v2. Nothing was sent.", account=self.account)
-        body = unwrapped(exchange)
+        if objection := self.objection(exchange):
+            _log.warning("account %s: not checked, since GET /whoami was answered %s", self.account, objection)
+        return {}
+
+    def objection(self, answer: Answer) -> str:
+        """Whether an answer to `whoami` names no account, or another one than that of the paths.
+
+        Raises:
+            ConfigurationError: the token belongs to another account.
+        """
+        body = unwrapped(answer)
         if not isinstance(body, dict) or "account" not in body:
-            said = words(exchange, self._account)
-            _log.warning("account %s: not checked, since GET /whoami was answered %s", self.account, said)
-            return {}
+            return words(answer, self._account)
         own = body["account"].get("id") if isinstance(body["account"], dict) else None
         if own is not None and str(own) != self._account.tenant:
             setting = variable(self.account, "account")
             msg = f"account {self.account}: {setting} is {self._account.tenant}, but the token belongs to account {own}"
             do = f"Set {setting} to the token's account, or use a token of that account. Nothing was sent."
             raise ConfigurationError(msg, do=do, account=self.account, setting=setting)
-        return {}
+        return ""
 
     async def send(self, batch: Sequence[Upsert], call: Call) -> Sequence[Verdict]:
         """Create each status, which replaces the one with its resource and context."""
@@ -134,9 +142,8 @@ class Dnsimple:
         return replace(verdict, remote_id=status.id) if status is not None else verdict
 
     async def _post(self, key: str, body: Payload, call: Call) -> Exchange:
-        headers = {"content-type": self._account.media_type}
         try:
-            return await call(Request("POST", self._base, body=orjson.dumps(body), headers=headers))
+            return await call(Request("POST", self._base, body=orjson.dumps(body), headers=HEADERS))
         finally:
             self._writes += 1
             self._written[key] = self._writes
@@ -146,11 +153,8 @@ class Dnsimple:
 
         One list serves the read-backs of many keys, but none that was asked for before the key's last write had ended.
         """
-        async with self._reading:
-            if self._listing is None or self._listing.after < self._written.get(upsert.key, 0):
-                self._listing = await self._listed(call)
-            listing = self._listing
-        if listing is None:
+        listing = await self._standing(upsert.key, call)
+        if not isinstance(listing, Listing):
             return None
         forms = [(self.normalise(_body(status)), status.id) for status in listing.by_key.get(upsert.key, ())]
         if not forms:
@@ -160,20 +164,42 @@ class Dnsimple:
         form, remote_id = next((one for one in forms if one[0] == wanted), forms[-1])
         return Found(form, remote_id)
 
-    async def _listed(self, call: Call) -> Listing | None:
-        after = self._writes
-        found = await self._whole_list(call)
-        return Listing.of(found.statuses, after) if isinstance(found, Pages) else None
+    async def _standing(self, key: str, call: Call) -> Listing | Exchange:
+        """The list, asked for after the key's last write had ended; the answer, where that is none."""
+        async with self._reading:
+            if not isinstance(self._listing, Listing) or self._listing.after < self._written.get(key, 0):
+                self._listing = await self._listed(call)
+            return self._listing
 
-    async def _whole_list(self, call: Call) -> Pages | Exchange:
+    async def _listed(self, call: Call) -> Listing | Exchange:
+        after = self._writes
         found = await read_pages(self._base, call)
-        return await read_pages(self._base, call) if isinstance(found, Pages) and found.torn else found
+        if isinstance(found, Pages) and found.torn:
+            found = await read_pages(self._base, call)
+        return Listing.of(found.statuses, after) if isinstance(found, Pages) else found
 
     async def remove(self, key: str, payload: Payload, call: Call) -> Verdict:
-        """Set the state to `unknown`, all else as it was last accepted: the API deletes no status."""
+        """Set the state to `unknown`, all else as it was last accepted: the API deletes no status.
+
+        Each POST is a line of history: none is made where the status says so already, or where there is none. What the
+        list does not tell for the moment is not written over; where it never tells (4xx), the last payload does.
+        """
+        listing = await self._standing(key, call)
+        if isinstance(listing, Listing):
+            there = listing.by_key.get(key, ())
+            if all(status.state == "unknown" for status in there):
+                return Verdict(Outcome.ACCEPTED, "its state is unknown already" if there else "nothing stood there")
+        elif payload.get("state") == "unknown":
+            return Verdict(Outcome.ACCEPTED, "its state was unknown already")
+        elif judge(listing, self._account).outcome is not Outcome.REJECTED:
+            reason = f"what stands there cannot be read, so that nothing was sent: {words(listing, self._account)}"
+            return Verdict(Outcome.NOT_SENT, reason)
         resource, _, context = key.partition("/")
         body = {**payload, "resource": resource, "context": context, "state": "unknown"}
-        return _accepted(judge_removal(await self._post(key, body, call), self._account, self.transient))
+        exchange = await self._post(key, body, call)
+        # Where the account's list can be read, 404 is about the resource: nothing is left to be taken out of use.
+        known = isinstance(listing, Listing)
+        return _accepted((judge_removal if known else judge)(exchange, self._account, self.transient))
 
     async def statuses(self, call: Call) -> Sequence[Status]:
         """The account's statuses, one per resource and context.
@@ -192,7 +218,8 @@ class Dnsimple:
         Raises:
             AccountUnavailable: no usable answer.
         """
-        exchange = await call(Request("GET", f"{self._base}/{quote(status_id, safe='')}", repeatable=True))
+        path = f"{self._base}/{quote(status_id, safe='')}"
+        exchange = await call(Request("GET", path, headers=HEADERS, repeatable=True))
         if _answered(exchange, 404):
             return None
         status = Status.parse(unwrapped(exchange))
@@ -229,20 +256,17 @@ class Dnsimple:
 
     async def survey(self, upserts: Sequence[Upsert], call: Call) -> AsyncGenerator[Sighting, None]:
         """One list tells of all keys."""
-        after = self._writes
-        found = await self._whole_list(call)
-        if not isinstance(found, Pages):
-            raise self._unavailable("the list of statuses", found)
-        self._listing = Listing.of(found.statuses, after)
+        listing = self._listing = await self._listed(call)
+        if not isinstance(listing, Listing):
+            raise self._unavailable("the list of statuses", listing)
         wanted = {upsert.key for upsert in upserts}
-        keys = [key for key in self._listing.by_key if key not in wanted]
         standing = {upsert.key: await self.read_back(upsert, call) for upsert in upserts}
-        strangers = [Stranger(key, self._listing.by_key[key][-1].title or "") for key in keys]
+        strangers = [Stranger(key, some[-1].title or "") for key, some in listing.by_key.items() if key not in wanted]
         yield Sighting({key: one for key, one in standing.items() if one is not None}, strangers=strangers)
 
     def check(self) -> Request:
         """`whoami`, which tells whose the token is."""
-        return Request("GET", "/whoami", repeatable=True)
+        return Request("GET", "/whoami", headers=HEADERS, repeatable=True)
 
     def describe(self, upsert: Upsert) -> str:
         """Method and path of the upsert's request."""

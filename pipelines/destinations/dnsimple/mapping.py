@@ -21,7 +21,7 @@ from pipelines.destinations.columns import Cells, Columns, Problem, derive, merg
 from pipelines.destinations.dnsimple.api import FIELDS, Dnsimple, DnsimpleSettings, compared_form
 from pipelines.destinations.dnsimple.statuses import DEFAULT_CONTEXT, status_key
 from pipelines.destinations.rules import Bounds, decide, used_columns
-from pipelines.destinations.templates import Template
+from pipelines.destinations.templates import Template, render_optional
 from pipelines.destinations.texts import shown, unsound
 
 PREFIXES = ("domain", "record", "platform_connection")
@@ -74,9 +74,16 @@ class DnsimpleSpec(SyncSpec):
         default=CONTEXT_PATTERN, description="Regular expression that the whole context must match."
     )
     state: StateRule | State = Field(description="The state: steps over a column, or the same for all rows.")
-    title: str | None = Field(default=None, description="Template of the short title.")
-    message: str | None = Field(default=None, description="Template of the longer message.")
-    url: str | None = Field(default=None, description="Template of the http(s) address that the status links to.")
+    title: str | None = Field(
+        default=None, description="Template of the short title; where a column of it is empty, a status has none."
+    )
+    message: str | None = Field(
+        default=None, description="Template of the longer message; where a column of it is empty, a status has none."
+    )
+    url: str | None = Field(
+        default=None,
+        description="Template of the http(s) address that the status links to; where a column of it is empty, none.",
+    )
 
     @field_validator("resource_prefixes")
     @classmethod
@@ -135,20 +142,28 @@ class DnsimpleSpec(SyncSpec):
         """A key `resource/context` and a full body per row; resources and contexts that do not fit are problems."""
         fields: dict[str, Cells[Any]] = {}
         for field, template in self._templates().items():
-            texts = template.render(columns)
+            texts = self._optional(template, columns) if field in _TEXTS else template.render(columns)
             bad = derive(texts.values, self._checked(field), "", {}).problems
             fields[field] = Cells(texts.values, merge(texts.problems, bad))
         fields["state"] = self._states(columns)
         names = tuple(fields)
         rows = list(zip(*(cells.values for cells in fields.values()), strict=True))
         # Rows that say the same share one payload: less memory, and one fingerprint for all of them.
-        payloads = {row: dict(zip(names, row, strict=True)) for row in set(rows)}
+        payloads = {
+            row: {name: value for name, value in zip(names, row, strict=True) if value is not None} for row in set(rows)
+        }
         unkeyed = merge(fields["resource"].problems, fields["context"].problems)
         keys = list(map(status_key, fields["resource"].values, fields["context"].values))
         for at in unkeyed:
             keys[at] = ""
         problems = merge(unkeyed, *(cells.problems for cells in fields.values()))
         return Shaped(keys, [payloads[row] for row in rows], problems)
+
+    def _optional(self, template: Template, columns: Columns) -> Cells[str | None]:
+        """Title, message or link: left out where there is nothing to say; a missing value stays a problem."""
+        texts = render_optional(template, columns)
+        values = (columns.nulls(name) for name in template.columns if name in self.value_columns())
+        return Cells(texts.values, merge(*values, texts.problems))
 
     def _states(self, columns: Columns) -> Cells[str]:
         if not isinstance(self.state, StateRule):

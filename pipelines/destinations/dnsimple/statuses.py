@@ -14,6 +14,9 @@ from pipelines.delivery.messages import Answer, Call, Exchange, Request
 
 DEFAULT_CONTEXT = "default"
 """The context of a status that names none (seed: "Create Status")."""
+HEADERS = {"content-type": "application/json"}
+"""Of every request, also of one without a body: the type "must be explicitly specified in any HTTP request", and the
+example of it is a GET (developer.dnsimple.com/v2: content types)."""
 PER_PAGE = 100
 """The largest page (developer.dnsimple.com/v2: paging)."""
 
@@ -102,7 +105,7 @@ async def read_pages(path: str, call: Call) -> Pages | Exchange:
     page = 1
     while True:
         query = {"page": str(page), "per_page": str(PER_PAGE)}
-        exchange = await call(Request("GET", path, query=query, repeatable=True))
+        exchange = await call(Request("GET", path, query=query, headers=HEADERS, repeatable=True))
         part = unwrapped(exchange)
         if not isinstance(part, list) or not all(isinstance(entry, dict) for entry in part):
             return exchange

@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import Any
 
 from pipelines.delivery.destination import Effort, Found, Sighting, Stranger
-from pipelines.delivery.errors import AccountUnavailable
+from pipelines.delivery.errors import AccountUnavailable, ConfigurationError
 from pipelines.delivery.messages import Answer, Call, Request
 from pipelines.delivery.upsert import Outcome, Payload, Upsert, Verdict
-from pipelines.destinations.accounts import Account
+from pipelines.destinations.accounts import Account, variable
 from pipelines.destinations.answers import words
 from pipelines.destinations.feedback_house.batches import UPSERT, Batches
 from pipelines.destinations.feedback_house.fields import FIELDS, compared_form
 from pipelines.destinations.feedback_house.items import Item, Items
+from pipelines.destinations.feedback_house.managers import Managers
 from pipelines.destinations.feedback_house.matching import known_by, match, path_of
-from pipelines.destinations.feedback_house.pages import AREAS, PAGE, Directory, Entry, Unread, id_of
+from pipelines.destinations.feedback_house.pages import AREAS, PAGE, Directory, Entry, Unread, entries_of, id_of
+from pipelines.destinations.feedback_house.past import Past
 from pipelines.destinations.feedback_house.standing import Standing
 
 
@@ -48,13 +51,15 @@ class FeedbackHouse:
         self._compared = tuple(compared)
         self._verdicts: dict[str, Verdict] = {}
         self._standing = Standing(account)
-        self._items = Items(account.name, self._standing, self._verdicts)
+        self._past = Past()
+        self._managers = Managers(account.name, self._standing)
+        self._items = Items(self._standing, self._past, self._managers, self._verdicts)
         self._batches = Batches(account, self._standing, batch_bytes)
 
     @property
     def notes(self) -> Sequence[str]:
         """What was left out, in sentences."""
-        return self._items.notes
+        return self._managers.notes
 
     def normalise(self, payload: Payload) -> Payload:
         """The compared fields."""
@@ -72,12 +77,40 @@ class FeedbackHouse:
         """Learn ids from what stands there; nothing is held against an upsert here.
 
         What cannot be read is noted, and the areas that need it are not sent.
+
+        Raises:
+            ConfigurationError: there is no list of areas at the address.
         """
-        del upserts
-        directory = await self._standing.directory(call)
-        if isinstance(directory, Unread):
-            self._items.note(f"the areas cannot be read: {directory.reason}")
+        if any(upsert.payload.get("managers") for upsert in upserts):
+            await self._standing.users(call)
+        if not all(self._is_there(upsert) for upsert in upserts):
+            directory = await self._standing.directory(call)
+            if isinstance(directory, Unread):
+                self._refuse_other_address(directory)
+                self._managers.note(f"the areas cannot be read: {directory.reason}")
         return {}
+
+    def _refuse_other_address(self, unread: Unread) -> None:
+        if unread.status != 404:
+            return
+        setting = variable(self.account, "url")
+        msg = f"account {self.account}: GET {AREAS} of {self._account.url} was answered {unread.reason}"
+        do = f"Check {setting}: feedback.house's own address ends with /api. Nothing was sent."
+        raise ConfigurationError(msg, do=do, account=self.account, setting=setting)
+
+    def sendable(self, upsert: Upsert) -> Payload:
+        """The area with those of its managers that are users."""
+        return self._managers.sendable(upsert.payload)
+
+    def _is_there(self, upsert: Upsert) -> bool:
+        """Whether nothing is left to send, since only managers that nobody knows are new."""
+        accepted = self._past.accepted(upsert.key)
+        return accepted is not None and self.normalise(self.sendable(upsert)) == self.normalise(accepted)
+
+    def remember(self, accepted: Mapping[str, Found]) -> None:
+        """Take over what was accepted before: ids that answers told, and fields that may have to be emptied."""
+        self._past.remember(accepted)
+        self._standing.remember({key: found.remote_id for key, found in accepted.items() if found.remote_id})
 
     async def send(self, batch: Sequence[Upsert], call: Call) -> Sequence[Verdict]:
         """Update or create the areas; one whose parent did not arrive, or has no known id, is not sent."""
@@ -89,11 +122,12 @@ class FeedbackHouse:
 
     async def read_back(self, upsert: Upsert, call: Call) -> Found | None:
         """The area with the upsert's key; None where the API does not show which one that is."""
+        self._past.attempt(upsert.key, upsert.payload)
         directory = await self._standing.of_key(upsert.key, call)
         if isinstance(directory, Unread):
             return None
-        area = self._standing.learned(upsert.key) or directory.ids.get(upsert.key)
-        if area is None and not directory.shows_keys:
+        area = self._standing.known(directory, upsert.key)
+        if area is None and not self._standing.is_absent(upsert.key, directory):
             return None
         entry = directory.by_id.get(area or "")
         if area is None or entry is None:
@@ -112,19 +146,25 @@ class FeedbackHouse:
             payload["parent"] = self._standing.key_of(directory, above) or f"id {above}"
         if "managers" in payload:
             emails = upsert.payload["managers"]
-            found = await self._standing.users(emails, call) if emails else {}
-            by_id = {} if isinstance(found, Unread) else {one: email for email, one in found.items()}
-            payload["managers"] = [by_id.get(one, f"id {one}") for one in payload["managers"] or ()]
+            users = await self._standing.users(call) if emails else {}
+            payload["managers"] = _emails(payload["managers"] or (), emails, {} if isinstance(users, Unread) else users)
         if "tags" in payload:
             payload["tags"] = [str(tag) for tag in payload["tags"] or ()]
         return payload
 
     async def remove(self, key: str, payload: Payload, call: Call) -> Verdict:
-        """Take the area out of use: an update to inactive that keeps everything else."""
-        if self._standing.is_absent(key, await self._standing.of_key(key, call)):
+        """Take the area out of use: an update to inactive that keeps everything else, as far as it can be read."""
+        directory = await self._standing.of_key(key, call)
+        if self._standing.is_absent(key, directory):
             return Verdict(Outcome.ACCEPTED, "nothing stood there")
-        (verdict,) = await self.send([Upsert(key, "", {**payload, "active": False}, "", "", ())], call)
-        return verdict
+        area = self._standing.known(directory, key)
+        entry = directory.by_id.get(area or "") if isinstance(directory, Directory) else None
+        if entry is not None and entry.get("active") is False:
+            return Verdict(Outcome.ACCEPTED, "it is out of use already")
+        item = await self._items.retired(key, payload, area, entry, call)
+        if isinstance(item, Verdict):
+            return item
+        return (await self._batches.deliver([item], call, alone=True))[key]
 
     def effort(self, upserts: Sequence[Upsert]) -> Effort:
         """A request per page of areas, and of users where managers are compared."""
@@ -138,7 +178,8 @@ class FeedbackHouse:
         directory = await self._standing.directory(call)
         if isinstance(directory, Unread):
             raise self._unavailable("the areas", directory.reason)
-        matched = match(directory, upserts)
+        told = {upsert.key: self._standing.known(directory, upsert.key) for upsert in upserts}
+        matched = match(directory, upserts, {key: area for key, area in told.items() if area in directory.by_id})
         known = known_by(directory, matched.ids)
         found: dict[str, Found] = {}
         for upsert in upserts:
@@ -152,6 +193,12 @@ class FeedbackHouse:
     def check(self) -> Request:
         """The smallest page of areas."""
         return Request("GET", AREAS, query={"limit": "1"}, repeatable=True)
+
+    def objection(self, answer: Answer) -> str:
+        """An answer without a list of areas is none of feedback.house, or one of its refusals with a 200."""
+        if entries_of(answer, "areas") is not None:
+            return ""
+        return f"it is no page of areas: {words(answer, self._account)}"
 
     def describe(self, upsert: Upsert) -> str:
         """Method and path of the upsert's request, in which other areas travel too."""
@@ -185,3 +232,9 @@ class FeedbackHouse:
     def _unavailable(self, what: str, why: str) -> AccountUnavailable:
         msg = f"account {self.account}: {what} cannot be read: {why}"
         return AccountUnavailable(msg, do="Try again later.", account=self.account)
+
+
+def _emails(ids: Sequence[Any], wanted: Sequence[str], users: Mapping[str, str]) -> list[str]:
+    """Ids of users as e-mails: of each user all the wanted ones that are his."""
+    found = [[email for email in wanted if users.get(email) == one] or [f"id {one}"] for one in ids]
+    return [email for emails in found for email in emails]

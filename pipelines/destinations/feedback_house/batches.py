@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 from pipelines.delivery.errors import AccountStopped, AccountUnavailable
 from pipelines.delivery.messages import Call, Request
@@ -39,7 +40,7 @@ class Batches:
             AccountStopped, AccountUnavailable: as the call does, before anything was answered.
         """
         verdicts: dict[str, Verdict] = {}
-        requests, refused = deque(_portions(items, self._most_bytes)), deque[Sequence[Item]]()
+        requests, refused = deque(self._requests(items)), deque[Sequence[Item]]()
         while requests or refused:
             if not requests:
                 if alone and all(_refused_whole(verdict) for verdict in verdicts.values()):
@@ -72,8 +73,13 @@ class Batches:
         finally:
             self._standing.wrote({item.key: item.depth for item in items})
         reply = read_reply(exchange, [item.area for item in items], self._account)
-        self._standing.learn(reply.ids)
+        self._standing.learn(reply.ids, shows_keys=reply.shows_keys)
         return reply
+
+    def _requests(self, items: Sequence[Item]) -> Iterator[Sequence[Item]]:
+        parts = [items] if self._standing.shows_keys else _without_namesakes(items)
+        for part in parts:
+            yield from _portions(part, self._most_bytes)
 
     def _with_id(self, key: str, verdict: Verdict) -> Verdict:
         return replace(verdict, remote_id=self._standing.learned(key)) if verdict.outcome in ACCEPTED else verdict
@@ -102,6 +108,22 @@ def _smaller(part: Sequence[Item], reply: Reply) -> Iterable[Sequence[Item]]:
 def _halves(items: Sequence[Item]) -> list[Sequence[Item]]:
     middle = len(items) // 2
     return [half for half in (items[:middle], items[middle:]) if half]
+
+
+def _without_namesakes(items: Sequence[Item]) -> list[list[Item]]:
+    """The items in parts of which none has two areas of one name below one parent.
+
+    Answers that show no keys tell such areas' ids only where they travel apart; without an id no child can follow.
+    """
+    parts: list[list[Item]] = []
+    alike: Counter[tuple[Any, Any]] = Counter()
+    for item in items:
+        name = item.area["name"], item.area.get("parent")
+        if alike[name] == len(parts):
+            parts.append([])
+        parts[alike[name]].append(item)
+        alike[name] += 1
+    return parts
 
 
 def _portions(items: Iterable[Item], most_bytes: int) -> Iterator[Sequence[Item]]:

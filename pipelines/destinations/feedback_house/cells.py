@@ -8,7 +8,7 @@ from typing import Any
 
 from pipelines.destinations.columns import Cells, Columns, Problem, derive, merge
 from pipelines.destinations.formats import label
-from pipelines.destinations.templates import Template
+from pipelines.destinations.templates import Template, render_optional
 from pipelines.destinations.texts import shown, unsound
 
 _FLAGS = {"true": True, "false": False, "t": True, "f": False, "yes": True, "no": False, "1": True, "0": False}
@@ -26,12 +26,9 @@ def some_text(what: str, cells: Cells[str]) -> Cells[str]:
 
 def optional(template: Template, columns: Columns) -> Cells[str | None]:
     """The template's text for each row; None where a column that it uses is empty, or the text is blank."""
-    cells = template.render(columns)
-    empty = {at for name in template.columns for at in columns.nulls(name)}
-    texts = [None if at in empty or not text.strip() else text for at, text in enumerate(cells.values)]
-    checked = derive(texts, partial(_sound, template.field), None, {})
-    unfit = {at: problem for at, problem in cells.problems.items() if at not in empty}
-    return Cells(checked.values, merge(unfit, checked.problems))
+    cells = render_optional(template, columns)
+    checked = derive(cells.values, partial(_sound, template.field), None, {})
+    return Cells(checked.values, merge(cells.problems, checked.problems))
 
 
 def maybe_text(columns: Columns, column: str) -> Cells[str | None]:

@@ -28,12 +28,15 @@ FIELDS: Mapping[str, str] = {
 A payload has these, with the parent's key and the managers' e-mails where the request has server ids, so that what is
 compared does not depend on ids; beside them `depth` and `above`, the names above the area, which are not sent.
 """
+DIVISION = FIELDS["business_division"]
 _UNORDERED = ("tags", "managers")
 
 
 def compared_form(payload: Payload, fields: Sequence[str]) -> dict[str, Any]:
-    """The given fields of a payload; tags and managers in no particular order."""
+    """The given fields of a payload; tags and managers in no particular order, and no division like an empty one."""
     form = {field: payload[field] for field in fields if field in payload}
+    if form.get(DIVISION, "") is None:
+        del form[DIVISION]
     for field in _UNORDERED:
         if field in form:
             form[field] = sorted(set(form[field]))

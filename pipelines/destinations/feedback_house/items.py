@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
 from pipelines.delivery.messages import Call
-from pipelines.delivery.upsert import ACCEPTED, Outcome, Upsert, Verdict
+from pipelines.delivery.upsert import ACCEPTED, Outcome, Payload, Upsert, Verdict
 from pipelines.destinations.feedback_house.fields import FIELDS, KEY
-from pipelines.destinations.feedback_house.pages import Unread
+from pipelines.destinations.feedback_house.managers import Managers
+from pipelines.destinations.feedback_house.pages import Entry, Unread
+from pipelines.destinations.feedback_house.past import Past
 from pipelines.destinations.feedback_house.standing import Missing, Standing
 
-_log = logging.getLogger(__name__)
+_EMPTIED = ("parent", "businessDivision")
+"""Fields of one id, which null takes away; lists are emptied by an empty list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +36,12 @@ class Item:
 
 
 class Items:
-    """Makes the items of one run. `verdicts` are those of the run so far, by key; `notes` what was left out."""
+    """Makes the items of one run. `verdicts` are those of the run so far, by key."""
 
-    def __init__(self, account: str, standing: Standing, verdicts: Mapping[str, Verdict]) -> None:
-        self.notes: list[str] = []
-        self._account = account
+    def __init__(self, standing: Standing, past: Past, managers: Managers, verdicts: Mapping[str, Verdict]) -> None:
         self._standing = standing
+        self._past = past
+        self._managers = managers
         self._verdicts = verdicts
 
     async def make(self, upsert: Upsert, call: Call) -> Item | Verdict:
@@ -49,7 +51,9 @@ class Items:
             AccountStopped, AccountUnavailable: as the call does.
         """
         payload = upsert.payload
+        adopted = self._standing.unkeyed(await self._standing.directory(call), upsert.key)
         area: dict[str, Any] = {
+            **({} if adopted is None else {"id": adopted}),
             KEY: upsert.key,
             **{field: payload[field] for field in FIELDS.values() if field in payload},
         }
@@ -58,13 +62,38 @@ class Items:
             if isinstance(parent, Verdict):
                 return parent
             area["parent"] = parent
-        elif "parent" in payload and not await self._stands_below(upsert, call):
-            del area["parent"]
+        for field in _EMPTIED:
+            if field in area and area[field] is None:
+                empties = await self._empties(upsert, field, call)
+                if isinstance(empties, Verdict):
+                    return empties
+                if not empties:
+                    del area[field]
         if area.get("managers"):
-            managers = await self._managers(area.pop("managers"), call)
+            managers = await self._managers.ids(area.pop("managers"), call)
             if managers is not None:
                 area["managers"] = managers
         return Item.of(upsert.key, payload.get("depth", 0), area)
+
+    async def retired(
+        self, key: str, payload: Payload, area: str | None, entry: Entry | None, call: Call
+    ) -> Item | Verdict:
+        """The item that takes an area out of use, with its id where that is known.
+
+        What an update makes of fields that it leaves out is not documented, so that all go along: as they stand
+        (`entry`), or as they were last accepted.
+
+        Raises:
+            AccountStopped, AccountUnavailable: as the call does.
+        """
+        known = {} if area is None else {"id": area}
+        stands = _as_it_stands(entry) if entry is not None else None
+        if stands is None:
+            made = await self.make(Upsert(key, "", {**payload, "active": False}, "", "", ()), call)
+            return made if isinstance(made, Verdict) else Item.of(key, made.depth, {**known, **made.area})
+        always = {"name": payload["name"], "allowCandidatesApply": payload["allowCandidatesApply"]}
+        fields = {**known, KEY: key, **always, **stands, "active": False}
+        return Item.of(key, payload.get("depth", 0), fields)
 
     async def _parent(self, upsert: Upsert, call: Call) -> str | Verdict:
         payload = upsert.payload
@@ -77,40 +106,55 @@ class Items:
                 Outcome.UNKNOWN: "was sent, and what became of it is unknown",
             }.get(before.outcome, "was not sent")
             return Verdict(Outcome.NOT_SENT, f"parent {key} {why}")
-        found = await self._standing.parent(key, payload.get("above", ()), payload.get("depth", 0), call)
-        return Verdict(Outcome.NOT_SENT, f"parent {key}: {found.reason}") if isinstance(found, Missing) else found
+        above = payload.get("above", ())
+        found = await self._standing.parent(key, above, payload.get("depth", 0), call)
+        if not isinstance(found, Missing):
+            return found
+        outside = "" if above else "it is not among the valid rows of this sync, and "
+        return Verdict(Outcome.NOT_SENT, f"parent {key}: {outside}{found.reason}")
 
-    async def _stands_below(self, upsert: Upsert, call: Call) -> bool:
-        """Whether an area of the top is known to have a parent, which must then be taken away.
+    async def _empties(self, upsert: Upsert, field: str, call: Call) -> bool | Verdict:
+        """Whether the area has, or may have, something in the field, which must then be taken away.
 
-        Null is sent only there: no page says that `parent` can be null, so that a new area goes without the field.
+        Null is sent only there: no page says that a field can be null, so that other areas go without it. What an
+        update makes of a field that it leaves out is not documented either: leaving it out takes nothing away.
         """
         directory = await self._standing.directory(call)
-        found = self._standing.id_in(directory, upsert.key, [upsert.payload["name"]])
-        if isinstance(directory, Unread) or isinstance(found, Missing):
-            return False
-        return directory.by_id.get(found, {}).get("parent") is not None
+        known = self._standing.known(directory, upsert.key)
+        if isinstance(directory, Unread):
+            had = self._past.had(upsert.key, field)
+        else:
+            area = known or self._standing.id_in(directory, upsert.key, [upsert.payload["name"]])
+            entry = {} if isinstance(area, Missing) else directory.by_id.get(area)
+            if known is not None and entry is not None and field in entry:
+                return entry[field] is not None
+            had = self._past.had(upsert.key, field) or (entry or {}).get(field) is not None
+            if entry:
+                return had
+        if had or field != "parent" or self._past.tells(upsert.key, field):
+            return had
+        why = directory.reason if isinstance(directory, Unread) else "the pages do not show which area has its key"
+        reason = f"it moves to the top, and whether it has a parent to be taken away cannot be known: {why}"
+        return Verdict(Outcome.NOT_SENT, reason)
 
-    async def _managers(self, emails: Sequence[str], call: Call) -> list[str] | None:
-        """The ids of the users with these e-mails; None, with a note, where one of them is not known."""
-        found = await self._standing.users(emails, call)
-        if isinstance(found, Unread):
-            self.note(
-                f"areas are sent without managers: the users cannot be read: {found.reason}. "
-                "Once they can, send the areas again (resend: all)."
-            )
-            return None
-        for email in emails:
-            if email not in found:
-                self.note(
-                    f"areas managed by {email} are sent without managers: no user has that e-mail, or several have. "
-                    "Once one has it, send them again (resend: all)."
-                )
-        return [found[email] for email in emails] if len(found) == len(emails) else None
 
-    def note(self, what: str) -> None:
-        """Say, once, what was left out."""
-        note = f"account {self._account}: {what}"
-        if note not in self.notes:
-            self.notes.append(note)
-            _log.warning("%s", note)
+def _as_it_stands(entry: Entry) -> dict[str, Any] | None:
+    """The fields of an area as its page shows them, in the form in which they can be sent; None: it has another one."""
+    fields = {field: entry[field] for field in FIELDS.values() if entry.get(field) is not None}
+    return fields if all(_FORMS[field](value) for field, value in fields.items()) else None
+
+
+def _texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+
+
+_TEXT, _FLAG = (lambda value: isinstance(value, str)), (lambda value: isinstance(value, bool))
+_FORMS = {
+    "name": _TEXT,
+    "parent": _TEXT,
+    "active": _FLAG,
+    "allowCandidatesApply": _FLAG,
+    "tags": _texts,
+    "managers": _texts,
+    "businessDivision": _TEXT,
+}

@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar, Literal
 
+import orjson
 from pydantic import Field, model_validator
 
 from pipelines.delivery.destination import Destination
@@ -21,7 +22,7 @@ from pipelines.destinations.building import Shaped
 from pipelines.destinations.columns import Cells, Columns, Problem, merge
 from pipelines.destinations.feedback_house.api import FeedbackHouse
 from pipelines.destinations.feedback_house.cells import flags, listed, maybe_text, optional, some_text
-from pipelines.destinations.feedback_house.fields import FIELDS, compared_form
+from pipelines.destinations.feedback_house.fields import FIELDS, KEY, compared_form
 from pipelines.destinations.feedback_house.settings import FeedbackHouseSettings
 from pipelines.destinations.feedback_house.tree import Area, Place, places
 from pipelines.destinations.templates import Template
@@ -30,6 +31,8 @@ from pipelines.destinations.texts import shown
 _OPTIONAL = ("parent", "tags", "managers", "business_division")
 _MAX_BYTES = 9_000_000
 """10 MB are the API's limit, headers included."""
+_LARGEST = 9_900_000
+"""The same for one area, which cannot be divided: what is left is for headers."""
 
 
 class FeedbackHouseSpec(SyncSpec):
@@ -59,11 +62,14 @@ class FeedbackHouseSpec(SyncSpec):
     )
     managers: str | None = Field(
         default=None,
-        description="Column with the managers' e-mails, a list or a text with commas; where no user has one of them, "
-        "the area is sent without managers, and the log says so. Default: managers are not sent.",
+        description="Column with the managers' e-mails, a list or a text with commas. An e-mail that no user has, or "
+        "several have, is left out, and every run says so until it is found; where none is found, managers are not "
+        "sent. Default: managers are not sent.",
     )
     business_division: str | None = Field(
-        default=None, description="Column with the business division's id; where it is empty, none is sent."
+        default=None,
+        description="Column with the business division's id; where it is empty, the area has none. "
+        "Default: divisions are not sent.",
     )
     batch_size: int = Field(default=100, ge=1, description="Areas in one request at most.")
     batch_bytes: int = Field(
@@ -130,7 +136,8 @@ class FeedbackHouseSpec(SyncSpec):
         standing, circular = _placed(columns, keys, told, problems)
         payload = partial(_payload, tuple(fields))
         payloads = list(map(payload, standing, *(cells.values for cells in fields.values())))
-        return Shaped(keys.values, payloads, merge(problems, circular))
+        large = _too_large(keys.values, payloads)
+        return Shaped(keys.values, payloads, merge(problems, circular, large))
 
     def normalise(self, payload: Payload) -> Payload:
         """The compared fields; ids play no part, since parents stand there by key and managers by e-mail."""
@@ -169,10 +176,22 @@ def _placed(
     return standing, circular
 
 
+def _too_large(keys: Sequence[str], payloads: Sequence[Payload]) -> dict[int, Problem]:
+    """Areas that no request can hold. Ids in place of keys and e-mails hardly matter at that size."""
+    large: dict[int, Problem] = {}
+    for at, payload in enumerate(payloads):
+        texts = (keys[at], payload["name"], *payload.get("tags", ()), *payload.get("managers", ()))
+        # JSON writes a character as six bytes at most.
+        if 6 * sum(map(len, texts)) + 10 * len(texts) < _LARGEST:
+            continue
+        size = len(orjson.dumps({KEY: keys[at], **{field: payload.get(field) for field in FIELDS.values()}}))
+        if size > _LARGEST:
+            large[at] = Problem(f"the area has {size:,} bytes; feedback.house takes requests of at most 10 MB")
+    return large
+
+
 def _payload(fields: tuple[str, ...], place: Place, *values: Any) -> Payload:
     payload = dict(zip(fields, values, strict=True))
-    if payload.get("businessDivision", "") is None:
-        del payload["businessDivision"]
     if payload.get("parent") is not None:
         payload |= {"depth": place.depth, "above": list(place.above)}
     return payload

@@ -26,10 +26,14 @@ Entry = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Unread:
-    """Why pages could not be read, without secrets; `after`: when so many writes of this run had ended."""
+    """Why pages could not be read, without secrets; `after`: when so many writes of this run had ended.
+
+    `status` is that of the answer, if one came.
+    """
 
     reason: str
     after: int = 0
+    status: int | None = None
 
 
 async def read_pages(path: str, name: str, call: Call, account: Account) -> list[Entry] | Unread:
@@ -44,7 +48,7 @@ async def read_pages(path: str, name: str, call: Call, account: Account) -> list
         exchange = await call(Request("GET", path, query=query, repeatable=True))
         page = _page(exchange, name)
         if page is None:
-            return Unread(words(exchange, account))
+            return Unread(words(exchange, account), status=exchange.status if isinstance(exchange, Answer) else None)
         entries, more = page
         known = len(found)
         found |= {one: entry for entry in entries if (one := id_of(entry)) is not None}
@@ -55,14 +59,20 @@ async def read_pages(path: str, name: str, call: Call, account: Account) -> list
 
 def _page(exchange: Exchange, name: str) -> tuple[Sequence[Entry], bool] | None:
     """The entries of a page and whether there are more; None where it is no page."""
-    body = exchange.json() if isinstance(exchange, Answer) and exchange.ok else None
-    entries = body.get(name) if isinstance(body, dict) else None
-    if not isinstance(body, dict) or not isinstance(entries, list):
+    entries = entries_of(exchange, name)
+    if entries is None:
         return None
-    info = body.get("pageInfo")
+    info = exchange.json().get("pageInfo") if isinstance(exchange, Answer) else None
     more = info.get("hasNextPage") if isinstance(info, dict) else None
     more = more if isinstance(more, bool) else len(entries) >= PAGE
-    return [entry for entry in entries if isinstance(entry, dict)], more
+    return entries, more
+
+
+def entries_of(exchange: Exchange, name: str) -> list[Entry] | None:
+    """The entries of a page; None where it is no page."""
+    body = exchange.json() if isinstance(exchange, Answer) and exchange.ok else None
+    entries = body.get(name) if isinstance(body, dict) else None
+    return [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else None
 
 
 def id_of(entry: Entry) -> str | None:

@@ -23,18 +23,21 @@ from pipelines.destinations.feedback_house.pages import id_of, key_of
 Item = Mapping[str, Any]
 """An area as it stands in the request."""
 
+_ACCOUNTS = frozenset({402, 403})
+"""These are about the account's plan and rights: the engine counts them."""
 _COUNTS = {name: re.compile(rf"{name}\s+(\d+)") for name in ("Created", "Updated", "Errors")}
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A verdict per item, in order; the ids that the answer tells, by key.
+    """A verdict per item, in order; the ids that the answer tells, by key, and whether it shows keys.
 
     `divisible`: the same items in smaller requests may fare better, or be told apart.
     """
 
     verdicts: Sequence[Verdict]
     ids: Mapping[str, str] = field(default_factory=dict)
+    shows_keys: bool = False
     divisible: bool = False
 
 
@@ -44,14 +47,34 @@ def read_reply(exchange: Exchange, items: Sequence[Item], account: Account) -> R
     A 2xx is judged by what it says of errors, never by its `status`: an error belongs to the item with the key in its
     object, else to the only one that its object can repeat. Where one belongs to nobody, all others are unknown, except
     for an item that travelled alone. A body that says nothing of errors leaves everything unknown.
+
+    Another answer is about the whole request, unless it has such errors as well: then it is about the areas that they
+    belong to, and the others may be sent again without them. No document says which status an error has.
     """
-    if not isinstance(exchange, Answer) or not exchange.ok:
-        failing = isinstance(exchange, Answer) and exchange.status >= 500
-        return Reply([judge(exchange, account)] * len(items), divisible=failing)
+    if not isinstance(exchange, Answer):
+        return Reply([judge(exchange, account)] * len(items))
     body = exchange.json()
+    if not exchange.ok:
+        return _refusal(exchange, body, items, account)
     if not isinstance(body, dict):
         return Reply([_says_nothing(exchange, account)] * len(items))
     return _read(exchange, body, items, account)
+
+
+def _refusal(answer: Answer, body: Any, items: Sequence[Item], account: Account) -> Reply:
+    whole = judge(answer, account)
+    errors = body.get("errors") if isinstance(body, dict) else None
+    refused: dict[int, Any] = {}
+    if whole.outcome is Outcome.REJECTED and answer.status not in _ACCOUNTS and isinstance(errors, list):
+        refused = {at: error for error in errors if (at := _place(error, items)) is not None}
+    if not refused:
+        return Reply([whole] * len(items), divisible=answer.status >= 500)
+    # Without a status: with one the engine would take the batch for refused as a whole, and split it.
+    other = Verdict(Outcome.UNKNOWN, f"sent together with areas that were refused: {whole.reason}")
+    verdicts = [
+        Verdict(Outcome.REJECTED, _words(refused[at], account)) if at in refused else other for at in range(len(items))
+    ]
+    return Reply(verdicts, divisible=len(refused) < len(items))
 
 
 def _read(answer: Answer, body: Mapping[str, Any], items: Sequence[Item], account: Account) -> Reply:
@@ -79,7 +102,8 @@ def _read(answer: Answer, body: Mapping[str, Any], items: Sequence[Item], accoun
             verdicts.append(Verdict(Outcome.UNKNOWN, reason, answer.status))
         else:
             verdicts.append(Verdict(_outcome(counted, taken), status=answer.status))
-    return Reply(verdicts, ids_in(entries, items), divisible=doubtful and taken > 0)
+    shows_keys = any(key_of(entry) is not None for entry in entries)
+    return Reply(verdicts, ids_in(entries, items), shows_keys, divisible=doubtful and taken > 0)
 
 
 def _outcome(counted: Mapping[str, int], taken: int) -> Outcome:

@@ -15,8 +15,8 @@ from pydantic import Field, SecretStr, field_validator
 from pipelines.delivery.destination import Limits, Window
 from pipelines.destinations.accounts import Settings
 
-DOCUMENTED = Limits((Window(8, 1.0),), in_flight=2)
-"""At most 10 requests a second are documented, and not how they are counted: 8 leave room for any way."""
+DOCUMENTED = Limits((Window(10, 1.0),), in_flight=2)
+"""At most 10 requests a second."""
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[\x21-\x7e]+( [\x21-\x7e]+)*")
 _OURS = frozenset({"accept", "connection", "content-length", "content-type", "host", "transfer-encoding"})

@@ -33,7 +33,8 @@ function curl(method, path, operation, body) {
   const query = new URLSearchParams(values("query").map((one) => [one.name, one.example])).toString();
   const lines = [`curl -X ${method.toUpperCase()} '${location.origin}${filled}${query && `?${query}`}'`];
   for (const [name, value] of Object.entries(operation["x-headers"] ?? {})) lines.push(`  -H '${name}: ${value}'`);
-  if (body) lines.push(`  -H 'Content-Type: ${body.type}'`, `  -d '${JSON.stringify(body.body)}'`);
+  if (body && !("content-type" in (operation["x-headers"] ?? {}))) lines.push(`  -H 'Content-Type: ${body.type}'`);
+  if (body) lines.push(`  -d '${JSON.stringify(body.body)}'`);
   return lines.join(" \\\n");
 }
 
