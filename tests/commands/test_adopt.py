@@ -304,6 +304,14 @@ def test_areas_are_found_by_key_or_by_name_and_parents(
     different = {one["key"]: set(one["fields"]) for one in told["differences"]}
     assert (different["P"], different["L"]) == ({"key"}, {"key", "active"})
     assert remote_ids(home) == {"C": company, "P": plant, "L": line}
+    assert counts(operated.deliver("units", "snapshot")).get("unchanged", 0) == told["same"]
+    areas = operated.control.state("feedback_house")["areas"].values()
+    assert len(areas) == 5
+    assert {area["correlationID"]: area["id"] for area in areas if area["correlationID"] not in {None, "N"}} == {
+        "C": company,
+        "P": plant,
+        "L": line,
+    }
 
 
 def test_areas_of_one_name_are_not_guessed(deploy: Any, command: Command, home: Home) -> None:

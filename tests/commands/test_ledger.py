@@ -124,7 +124,7 @@ def test_what_an_earlier_address_left_open_is_gone(command: Command, ledger: Led
 
 def test_removals_that_failed_are_open(command: Command, ledger: Ledger, live: Scope) -> None:
     """A vanished key that still stands is found by its own outcome."""
-    failed = Removal("gone", "2013-01-01", "2013-01-01", {"value": 1}), Verdict(Outcome.FAILED, "500")
+    failed = Removal("gone", "2013-01-01", "2013-01-01", {"value": 1}, ""), Verdict(Outcome.FAILED, "500")
     with ledger.engine.begin() as connection:
         record_removals(ledger, connection, live, Run("r", "board", ""), [failed], now=1.0)
     assert open_keys(command, "--outcome", "removal_failed") == ["gone"]

@@ -225,15 +225,12 @@ class Dnsimple:
 
     async def survey(self, upserts: Sequence[Upsert], call: Call) -> AsyncGenerator[Sighting, None]:
         """One list tells of all keys."""
-        after = self._writes
-        found = await self._whole_list(call)
-        if not isinstance(found, Pages):
-            raise self._unavailable("the list of statuses", found)
-        self._listing = Listing.of(found.statuses, after)
+        listing = self._listing = await self._listed(call)
+        if not isinstance(listing, Listing):
+            raise self._unavailable("the list of statuses", listing)
         wanted = {upsert.key for upsert in upserts}
-        keys = [key for key in self._listing.by_key if key not in wanted]
         standing = {upsert.key: await self.read_back(upsert, call) for upsert in upserts}
-        strangers = [Stranger(key, self._listing.by_key[key][-1].title or "") for key in keys]
+        strangers = [Stranger(key, some[-1].title or "") for key, some in listing.by_key.items() if key not in wanted]
         yield Sighting({key: one for key, one in standing.items() if one is not None}, strangers=strangers)
 
     def check(self) -> Request:

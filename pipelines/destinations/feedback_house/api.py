@@ -178,7 +178,8 @@ class FeedbackHouse:
         directory = await self._standing.directory(call)
         if isinstance(directory, Unread):
             raise self._unavailable("the areas", directory.reason)
-        matched = match(directory, upserts)
+        told = {upsert.key: self._standing.known(directory, upsert.key) for upsert in upserts}
+        matched = match(directory, upserts, {key: area for key, area in told.items() if area in directory.by_id})
         known = known_by(directory, matched.ids)
         found: dict[str, Found] = {}
         for upsert in upserts:

@@ -51,7 +51,9 @@ class Items:
             AccountStopped, AccountUnavailable: as the call does.
         """
         payload = upsert.payload
+        adopted = self._standing.unkeyed(await self._standing.directory(call), upsert.key)
         area: dict[str, Any] = {
+            **({} if adopted is None else {"id": adopted}),
             KEY: upsert.key,
             **{field: payload[field] for field in FIELDS.values() if field in payload},
         }

@@ -20,10 +20,15 @@ class Matched:
     unclear: dict[str, str] = field(default_factory=dict)
 
 
-def match(directory: Directory, upserts: Sequence[Upsert]) -> Matched:
-    """The areas of these upserts; an area that shows another key is nobody else's."""
-    matched = Matched({upsert.key: directory.ids[upsert.key] for upsert in upserts if upsert.key in directory.ids})
-    paths = {one: _path(directory, one) for one, entry in directory.by_id.items() if key_of(entry) is None}
+def match(directory: Directory, upserts: Sequence[Upsert], ids: Mapping[str, str]) -> Matched:
+    """The areas of these upserts. `ids` are those that keys are known to have; the other areas are told by name.
+
+    An area that shows another key, or is another key's, is nobody else's.
+    """
+    matched = Matched(dict(ids))
+    taken = {*ids.values()}
+    free = [one for one, entry in directory.by_id.items() if key_of(entry) is None and one not in taken]
+    paths = {one: _path(directory, one) for one in free}
     by_name: dict[str, list[str]] = {}
     for one, path in paths.items():
         by_name.setdefault(path[-1], []).append(one)

@@ -128,6 +128,16 @@ class Standing:
             return directory.ids[key]
         return before if before in directory.by_id and directory.keys.get(before or "", key) == key else None
 
+    def unkeyed(self, directory: Directory | Unread, key: str) -> str | None:
+        """The id that an earlier run learned for the key, of an area that does not show the key.
+
+        It may have been found by its name, and carry no key yet: without its id it would be made anew.
+        """
+        before = self._before.get(key)
+        if isinstance(directory, Unread) or before not in directory.by_id or key in directory.ids:
+            return None
+        return before if before not in directory.keys else None
+
     def key_of(self, directory: Directory, area: str) -> str | None:
         """The key of an id, where it is known."""
         return self._keys.get(area) or directory.keys.get(area) or self._owners.get(area)
