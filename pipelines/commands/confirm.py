@@ -7,8 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-import pipelines
-from pipelines.commands.quiet import quiet_dagster
+from pipelines.commands.deployed import Deployed
 from pipelines.delivery.errors import ConfigurationError
 from pipelines.delivery.ledger import Ledger
 from pipelines.destinations.accounts import read_account
@@ -17,12 +16,8 @@ from pipelines.home import Home
 
 def run_confirm(account: str, *, same_tenant: bool, folder: Path | None) -> int:
     """Take the account's present address into the ledger."""
-    quiet_dagster()
-    from pipelines.components.deployment import read_deployment
-
     home = Home.of()
-    _, _, syncs = read_deployment(folder or Path(pipelines.__file__).parent)
-    live = next((sync for sync in syncs if sync.account == account and sync.mode == "live"), None)
+    live = next((sync for sync in Deployed.at(folder).syncs if sync.account == account and sync.mode == "live"), None)
     if live is None:
         raise ConfigurationError(f"no sync in mode live uses an account {account}", do="See `pipelines check`.")
     address = read_account(account, live.settings, "live", home=home)
@@ -31,7 +26,11 @@ def run_confirm(account: str, *, same_tenant: bool, folder: Path | None) -> int:
         changed = ledger.confirm_address(account, address.address_hash, time.time(), same_tenant=same_tenant)
     finally:
         ledger.close()
-    state = "its state applies to it" if same_tenant else "it starts with an empty state"
+    state = (
+        "its state applies to it"
+        if same_tenant
+        else "it starts with an empty state, and each sync with `pipelines adopt SYNC`"
+    )
     Console(highlight=False, markup=False, soft_wrap=True).print(
         f"{account}: {address.url} is confirmed; {state}." if changed else f"{account}: nothing had changed."
     )

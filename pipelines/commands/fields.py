@@ -50,8 +50,12 @@ ENVIRONMENT: Mapping[str, tuple[str, str]] = {
         "`store` in that folder",
         "The tables' partitions: a folder, or an address such as `s3://bucket/folder` with its fsspec package.",
     ),
+    "PIPELINES_KEEP_DELIVERIES_DAYS": (
+        "`400`",
+        "For how many days `pipelines ledger prune` keeps the history of deliveries and decisions.",
+    ),
 }
-"""What the package itself reads from the environment (`home.Home.of`): default and meaning, by variable."""
+"""What the package itself reads from the environment (`home.Home.of`, `retention.keep_days`): default and meaning."""
 
 _SCALARS = {"string": "text", "number": "number", "integer": "whole number", "boolean": "yes/no"}
 _PLAIN_VALUE = frozenset(_SCALARS.values())

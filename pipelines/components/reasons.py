@@ -9,21 +9,43 @@ from pipelines.delivery.upsert import Outcome
 from pipelines.tables.failures import Broken
 
 _SHOWN = 10
+_LONGEST = 400
+_WORST = (
+    Outcome.UNKNOWN,
+    Outcome.FAILED,
+    Outcome.NOT_SENT,
+    Outcome.REJECTED,
+    Outcome.INVALID,
+    Outcome.NOT_SELECTED,
+)
+_MENDS: Mapping[Outcome, str] = {
+    Outcome.UNKNOWN: "Run the partition again: what stands there is read back first. `pipelines why {sync} {key}`",
+    Outcome.FAILED: "Run the partition again when the API is well. `pipelines ledger --sync {sync}`",
+    Outcome.NOT_SENT: "Mend what is said, then run the partition again: only what is missing is sent.",
+    Outcome.REJECTED: "Mend the row or the sync's field, and extract again. `pipelines why {sync} {key}`",
+    Outcome.INVALID: "Mend the row or the sync's field, and extract again.",
+    Outcome.NOT_SELECTED: "Nothing, if that is meant: the sync's `where` or `on_null` leaves it out.",
+}
 
 
-def reasons_table(reasons: Mapping[tuple[Outcome, str], Reason]) -> str:
-    """The most frequent reasons first, each with its outcome, rows and a few keys, as Markdown."""
+def reasons_table(reasons: Mapping[tuple[Outcome, str], Reason], sync: str) -> str:
+    """The worst outcomes first, then the most frequent reasons: rows, a few keys, and what mends it, as Markdown."""
     if not reasons:
         return "none"
-    ordered = sorted(reasons.items(), key=lambda item: -item[1].rows)
-    lines = ["| rows | outcome | why | for example |", "| ---: | --- | --- | --- |"]
+    ordered = sorted(reasons.items(), key=lambda item: (_WORST.index(item[0][0]), -item[1].rows))
+    lines = ["| rows | outcome | why | for example | what to do |", "| ---: | --- | --- | --- | --- |"]
     lines += [
-        f"| {reason.rows} | {outcome} | {_cell(why)} | {_cell(', '.join(reason.keys))} |"
+        f"| {reason.rows} | {outcome} | {_cell(why)} | {_cell(', '.join(reason.keys))} "
+        f"| {_mend(outcome, reason, sync)} |"
         for (outcome, why), reason in ordered[:_SHOWN]
     ]
     if len(ordered) > _SHOWN:
-        lines.append(f"| | | and {len(ordered) - _SHOWN} more reasons | |")
+        lines.append(f"| | | and {len(ordered) - _SHOWN} more reasons | | |")
     return "\n".join(lines)
+
+
+def _mend(outcome: Outcome, reason: Reason, sync: str) -> str:
+    return _cell(_MENDS[outcome].format(sync=sync, key=f"'{reason.keys[0]}'" if reason.keys else "KEY"))
 
 
 def rules_table(broken: Sequence[Broken]) -> str:
@@ -41,4 +63,5 @@ def rules_table(broken: Sequence[Broken]) -> str:
 
 
 def _cell(text: str) -> str:
-    return " ".join(text.replace("|", "\\|").split())
+    line = " ".join(text.replace("|", "\\|").split())
+    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"

@@ -8,19 +8,17 @@ from typing import Any
 
 import dagster as dg
 
-from pipelines.components.events import CheckOutcome, Event, Story, tell
+from pipelines.components.events import Event, tell
 from pipelines.components.failures import failed
 from pipelines.components.partition_checks import partitioned_check
 from pipelines.components.partitions import partitions_in, partitions_of
 from pipelines.components.policy import OWNER
-from pipelines.components.reasons import reasons_table
-from pipelines.components.sync_run import Order, PartitionResult, SyncResult, SyncRunner, upserts_of
+from pipelines.components.sync_run import Order, SyncRunner, upserts_of
+from pipelines.components.sync_story import observations, story
 from pipelines.delivery.errors import PipelinesError
 from pipelines.delivery.ledger import Priority
-from pipelines.delivery.upsert import Outcome
 from pipelines.destinations.base import SyncSpec
 from pipelines.home import Home
-from pipelines.tables.grains import SNAPSHOT
 from pipelines.tables.names import valid_of
 from pipelines.tables.spec import AnyTable
 
@@ -114,9 +112,9 @@ def sync_assets(sync: SyncSpec, table: AnyTable, folder: Path, *, chunk: int) ->
         if order.dry or sync.mode == "dry":
             for partition, why in result.missing.items():
                 context.log.warning("%s: %s: %s, so nothing is planned for it", sync.name, partition, why)
-            yield from _observations(delivered, sync, result)
+            yield from observations(delivered, sync, result)
             return
-        yield from tell(context, _story(sync, result, upserts, delivered, check.key))
+        yield from tell(context, story(sync, result, upserts, delivered, check.key))
 
     return _deliver
 
@@ -154,83 +152,3 @@ def priority_of(tags: Mapping[str, str]) -> Priority:
     if named in Priority.__members__:
         return Priority[named]
     return Priority.BACKFILL if _BACKFILL_TAG in tags else Priority.MANUAL
-
-
-def _observations(key: dg.AssetKey, sync: SyncSpec, result: SyncResult) -> Iterator[Any]:
-    """A dry run leaves partitions as they are: nothing was delivered, so nothing turns green."""
-    for partition, account in result.results.items():
-        yield dg.AssetObservation(
-            key,
-            partition=None if partition == SNAPSHOT else partition,
-            metadata={"dry": True, **_metadata(sync, partition, account, result)},
-        )
-
-
-def _story(
-    sync: SyncSpec, result: SyncResult, upserts: dg.AssetKey, delivered: dg.AssetKey, check: dg.AssetCheckKey
-) -> Story:
-    red = {partition: why for partition, account in result.results.items() if (why := _why_red(sync, account, result))}
-    green = {partition: account for partition, account in result.results.items() if partition not in red}
-    return Story(
-        title=f"sync {sync.name} (mode {sync.mode}, account {sync.account})",
-        assets={
-            upserts: {
-                partition: {"dagster/partition_row_count": _rows(account), "rows_in": account.extracted}
-                for partition, account in result.results.items()
-            },
-            delivered: {partition: _metadata(sync, partition, account, result) for partition, account in green.items()},
-        },
-        checks={check: {p: _verdict(sync, p, account, result) for p, account in result.results.items()}},
-        failed={**result.missing, **red},
-        do="Retry the failed partitions when the cause is mended: only what was not delivered is sent. "
-        f"A retry delivers the stored rows; for fresh source data select {sync.table} as well.",
-    )
-
-
-def _why_red(sync: SyncSpec, account: PartitionResult, result: SyncResult) -> str:
-    """Why a partition may not be green; empty if it may."""
-    if account.red:
-        return f"{account.red}. {result.report.stopped}".rstrip()
-    if sync.fail_above is not None and sync.fail_above.exceeded(account.wrong, account.extracted):
-        return f"{account.wrong} of {account.extracted} rows were rejected, invalid or quarantined (fail_above)"
-    return ""
-
-
-def _verdict(sync: SyncSpec, partition: str, account: PartitionResult, result: SyncResult) -> CheckOutcome:
-    red = _why_red(sync, account, result)
-    yellow = sync.warn_above is not None and sync.warn_above.exceeded(account.wrong, account.extracted)
-    return CheckOutcome(
-        passed=not red and not yellow,
-        severity=dg.AssetCheckSeverity.ERROR if red else dg.AssetCheckSeverity.WARN,
-        metadata={
-            **_counts(account),
-            "why": red or (f"{account.wrong} rows were rejected, invalid or quarantined" if yellow else "all is well"),
-            "reasons": dg.MetadataValue.md(reasons_table(result.report.reasons[partition])),
-        },
-    )
-
-
-def _rows(account: PartitionResult) -> int:
-    """Rows that became upserts."""
-    return account.extracted - sum(
-        account.counts[outcome] for outcome in (Outcome.QUARANTINED, Outcome.NOT_SELECTED, Outcome.INVALID)
-    )
-
-
-def _counts(account: PartitionResult) -> dict[str, int]:
-    counts = {"extracted": account.extracted, **{str(outcome): account.counts[outcome] for outcome in Outcome}}
-    apart = {"removed": account.removed, "removal_failed": account.removal_failed}
-    return counts | {name: count for name, count in apart.items() if count}
-
-
-def _metadata(sync: SyncSpec, partition: str, account: PartitionResult, result: SyncResult) -> dict[str, Any]:
-    traffic = result.report.traffic
-    metadata: dict[str, Any] = {
-        "mode": sync.mode,
-        **_counts(account),
-        "dagster/partition_row_count": _rows(account) - account.counts[Outcome.REJECTED] - account.undelivered,
-        "requests": traffic.by_partition[partition],
-    }
-    if result.report.reasons[partition]:
-        metadata["reasons"] = dg.MetadataValue.md(reasons_table(result.report.reasons[partition]))
-    return metadata

@@ -18,14 +18,12 @@ from typing import NamedTuple
 import orjson
 import pandas as pd
 
-from pipelines.components.vanishing import vanishing_of
-from pipelines.delivery.caller import AccountRules, Caller, Patience
-from pipelines.delivery.deadline import Deadline
+from pipelines.components.vanishing import NotListed, vanishing_of
+from pipelines.components.way import Errand, open_way
+from pipelines.delivery.caller import Patience
 from pipelines.delivery.deliver import Delivery
 from pipelines.delivery.gates import Gates
-from pipelines.delivery.http import HttpPort
-from pipelines.delivery.ledger import Ledger, Priority, Run, Turn
-from pipelines.delivery.pace import Pace
+from pipelines.delivery.ledger import Priority, Run
 from pipelines.delivery.removal import Vanishing
 from pipelines.delivery.report import Report, conservation_gap
 from pipelines.delivery.upsert import Built, Outcome, Upsert
@@ -63,13 +61,14 @@ class Order:
 class PartitionResult:
     """The account of one partition: rows extracted, and how many of them ended with which outcome.
 
-    `removed` and `removal_failed` count keys that the source no longer has.
+    `removed`, `removal_failed` and `removal_left` (nobody tried) count keys that the source no longer has.
     """
 
     extracted: int
     counts: Counter[Outcome]
     removed: int = 0
     removal_failed: int = 0
+    removal_left: int = 0
 
     @property
     def gap(self) -> int:
@@ -94,6 +93,8 @@ class PartitionResult:
         said = [f"{self.counts[one]} {one}" for one in _UNDELIVERED if self.counts[one]]
         if self.removal_failed:
             said.append(f"{self.removal_failed} vanished keys could not be taken away")
+        if self.removal_left:
+            said.append(f"{self.removal_left} vanished keys were left as they are")
         return ", ".join(said)
 
 
@@ -137,9 +138,7 @@ class SyncRunner:
             LedgerError: the ledger cannot be used.
             TableError: a stored partition cannot be read.
         """
-        started = time.monotonic()
-        minutes = self.sync.max_minutes
-        deadline = None if minutes is None else Deadline(time.time() + minutes * 60, minutes)
+        started, read_at = time.monotonic(), time.time()
         store = PartitionStore(self.home.store_url)
         account = read_account(
             self.sync.account, self.sync.settings, self.sync.mode, home=self.home, environ=self.environ
@@ -154,12 +153,15 @@ class SyncRunner:
         if not present:
             return SyncResult({}, Report(), missing, time.monotonic() - started)
         built = self.sync.build(store.read(valid_of(self.sync.table), present))
-        self._store_upserts(store, present, built)
-        newest = {} if self.sync.dated else self._newer_in_store(store, present, stored, built.upserts)
         vanishing = vanishing_of(
             self.sync, self.table, built, present, store=store, folder=self.folder, environ=self.environ
         )
-        report = asyncio.run(self._deliver(account, order, _Wanted(built, newest, vanishing), deadline))
+        if isinstance(vanishing, NotListed):
+            built = vanishing.built
+        self._store_upserts(store, present, built)
+        newest = {} if self.sync.dated else self._newer_in_store(store, present, stored, built.upserts)
+        run = Run(order.run_id, self.sync.name, config_hash(self.sync), read_at)
+        report = asyncio.run(self._deliver(account, order, run, _Wanted(built, newest, vanishing)))
         report.notes.extend(vanishing.notes if vanishing else ())
         results = {partition: self._account(store, partition, report, last=present[-1]) for partition in present}
         return SyncResult(results, report, missing, time.monotonic() - started)
@@ -168,70 +170,34 @@ class SyncRunner:
         self,
         account: Account,
         order: Order,
+        run: Run,
         wanted: _Wanted,
-        deadline: Deadline | None,
     ) -> Report:
-        ledger = Ledger(self.home.ledger_url)
         report = Report()
-        destination = self.sync.connect(account)
-        pace = Pace(account.limits.windows, share=self.sync.share)
-        sandbox = account.mode == "sandbox"
-        rules = AccountRules(
-            account.name,
-            account.url,
-            destination.transient,
-            when_refused="Start the sandbox with `pipelines sandbox`, or everything with `pipelines dev`."
-            if sandbox
-            else "",
-            give_up_when_refused=sandbox,
-            secrets=account.secrets,
-        )
-        try:
-            async with self._port(account) as port:
-                caller = Caller(rules, port, pace, report.traffic, self.patience, deadline=deadline)
-                run = Run(order.run_id, self.sync.name, config_hash(self.sync))
-                scope = ledger.scope(
-                    account.name, account.mode, account.address_hash, account.sandbox_id or "", time.time()
-                )
-                delivery = Delivery(
-                    run=run,
-                    ledger=ledger,
-                    scope=scope,
-                    turn=Turn(
-                        ledger,
-                        f"{account.mode}.{self.sync.quota or account.name}",
-                        order.priority,
-                        caller,
-                        deadline=deadline,
-                    ),
-                    destination=destination,
-                    caller=caller,
-                    limits=account.limits,
-                    gates=Gates(
-                        ledger,
-                        scope,
-                        run,
-                        self.sync.ceilings.ceilings(),
-                        override=order.override,
-                        park_after=self.sync.park_after,
-                    ),
-                    resend_before=order.resend_before,
-                    dry=order.dry or account.mode == "dry",
-                    report=report,
-                    progress=self.progress,
-                )
-                return await delivery.deliver(*wanted)
-        finally:
-            ledger.close()
-
-    def _port(self, account: Account) -> HttpPort:
-        return HttpPort(
-            base_url=account.url or "http://127.0.0.1",
-            headers=account.headers,
-            secrets=account.secrets,
-            timeout_s=account.timeout_s,
-            max_connections=account.limits.in_flight,
-        )
+        errand = Errand(order.priority, report.traffic, order.run_id, self.patience, self.sync.max_minutes)
+        async with open_way(self.sync, account, self.home, errand) as way:
+            delivery = Delivery(
+                run=run,
+                ledger=way.ledger,
+                scope=way.scope,
+                turn=way.turn,
+                destination=way.destination,
+                caller=way.caller,
+                limits=account.limits,
+                gates=Gates(
+                    way.ledger,
+                    way.scope,
+                    run,
+                    self.sync.ceilings.ceilings(),
+                    override=order.override,
+                    park_after=self.sync.park_after,
+                ),
+                resend_before=order.resend_before,
+                dry=order.dry or account.mode == "dry",
+                report=report,
+                progress=self.progress,
+            )
+            return await delivery.deliver(*wanted)
 
     def _newer_in_store(
         self, store: PartitionStore, present: Sequence[str], stored: Collection[str], upserts: Iterable[Upsert]
@@ -265,11 +231,11 @@ class SyncRunner:
         counts = Counter(report.counts[partition])
         counts[Outcome.QUARANTINED] = store.rows(quarantine_of(self.sync.table), partition)
         # A key that shows the latest of many partitions is taken away in the newest one of the run.
-        removed, failed = (
+        removals = (
             counter[partition] if self.sync.dated else counter.total() if partition == last else 0
-            for counter in (report.removed, report.removal_failed)
+            for counter in (report.removed, report.removal_failed, report.removal_left)
         )
-        return PartitionResult(store.rows(self.sync.table, partition), counts, removed, failed)
+        return PartitionResult(store.rows(self.sync.table, partition), counts, *removals)
 
 
 def upserts_of(sync: str) -> str:

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from pipelines.delivery.errors import ConfigurationError, PipelinesError
 from pipelines.delivery.ledger import Known
-from pipelines.delivery.upsert import Built, Outcome
+from pipelines.delivery.upsert import Built, Dropped, Outcome
 from pipelines.destinations.base import SyncSpec
 from pipelines.destinations.columns import unknown
 from pipelines.tables import catalogues
-from pipelines.tables.grains import SNAPSHOT
+from pipelines.tables.grains import SNAPSHOT, Calendar
 from pipelines.tables.names import quarantine_of, suspects_of, valid_of
 from pipelines.tables.spec import AnyTable, TableSpec
 from pipelines.tables.store import PartitionStore
@@ -33,23 +33,55 @@ class NotSeen:
 
 @dataclass(frozen=True, slots=True)
 class NotListed:
-    """The same for keys whose code a catalogue no longer has, and that the newest stored partition does not have."""
+    """The same for keys that a catalogue no longer lists. `built`: what the run delivers, without upserts of such keys,
+    since those would bring back what is taken away.
+    """
 
-    readings: Readings
-    column: str
-    codes: Collection[str]
-    seen: Collection[str]
+    listing: Listing
+    built: Built
     partitions: Sequence[str] | None = None
     notes: Sequence[str] = ()
 
     def vanished(self, known: Iterable[Known]) -> list[str]:
-        """The keys whose code is known and no longer listed; a key whose reading is not stored any more is kept."""
-        candidates = [one for one in known if one.key not in self.seen]
-        wanted = sorted({one.partition for one in candidates} & {*self.readings.stored})
-        code_of = self.readings.codes(wanted, self.column)
-        gone = [one.key for one in candidates if code_of.get(one.key, "") not in {"", *self.codes}]
-        newest = self.readings.codes(self.readings.stored[-1:], self.column) if gone else {}
-        return [key for key in gone if key not in newest]
+        """The keys that are no longer listed; a key whose reading is not stored any more is kept."""
+        seen = {upsert.key for upsert in self.built.upserts}
+        candidates = [one for one in known if one.key not in seen]
+        gone = self.listing.gone({one.partition for one in candidates})
+        return [one.key for one in candidates if one.key in gone]
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The codes that a catalogue has; the readings have them in `column`."""
+
+    catalogue: str
+    column: str
+    codes: Collection[str]
+    readings: Readings
+
+    def gone(self, partitions: Collection[str]) -> dict[str, str]:
+        """Key -> its code, of these partitions, where that is not listed; not what the newest stored partition has."""
+        stored = [partition for partition in self.readings.stored if partition in partitions]
+        if self.readings.texts(stored, self.column) <= {"", *self.codes}:
+            return {}
+        code_of = self.readings.codes(stored, self.column)
+        newest = self.readings.codes(self.readings.stored[-1:], self.column)
+        return {key: code for key, code in code_of.items() if code not in {"", *self.codes} and key not in newest}
+
+    def leave_out(self, built: Built) -> Built:
+        """The same with the rows of keys that are gone as not selected."""
+        gone = self.gone({upsert.partition for upsert in built.upserts})
+        if not gone:
+            return built
+        dropped = [
+            Dropped(Outcome.NOT_SELECTED, one.partition, one.rows, self._why(gone[one.key]), one.key)
+            for one in built.upserts
+            if one.key in gone
+        ]
+        return Built([one for one in built.upserts if one.key not in gone], [*built.dropped, *dropped])
+
+    def _why(self, code: str) -> str:
+        return f"keys_from: {code} is no longer in the catalogue {self.catalogue}, nor in the newest partition"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +91,13 @@ class Readings:
     sync: SyncSpec
     store: PartitionStore
     stored: Sequence[str]
+
+    def texts(self, partitions: Sequence[str], column: str) -> set[str]:
+        """All texts in the column, over these partitions."""
+        if not partitions:
+            return set()
+        frame = self.store.read(valid_of(self.sync.table), partitions, [column])
+        return {*frame[column].astype("string").fillna("").unique()}
 
     def codes(self, partitions: Sequence[str], column: str) -> dict[str, str]:
         """Key -> its row's text in the column, over these partitions."""
@@ -71,7 +110,7 @@ class Readings:
         return {upsert.key: text[upsert.partition, upsert.rows[0]] for upsert in built if upsert.rows}
 
 
-def check_removal(sync: SyncSpec, table: AnyTable) -> None:
+def check_removal(sync: SyncSpec, table: AnyTable | None) -> None:
     """Whether the sync says which keys have vanished in a way that its table can answer.
 
     Raises:
@@ -80,12 +119,12 @@ def check_removal(sync: SyncSpec, table: AnyTable) -> None:
     known = [*table.catalogues] if isinstance(table, TableSpec) else []
     if sync.keys_from is not None and sync.keys_from not in known:
         raise unknown(f"sync {sync.name}, field keys_from", "catalogue", sync.keys_from, known)
-    whole = sync.dated or not isinstance(table, TableSpec) or table.grain == SNAPSHOT
+    whole = sync.dated or (table is not None and Calendar.of(table).grain == SNAPSHOT)
     if sync.vanished != "keep" and not whole and sync.keys_from is None:
         raise ConfigurationError(
             f"sync {sync.name}: vanished: {sync.vanished} needs keys_from: a key shows the latest of many partitions, "
             "and none of these says which keys there are",
-            do=f"Name one of the catalogues of {table.name}: {', '.join(known) or 'it has none yet'}.",
+            do=f"Name one of the catalogues of {sync.table}: {', '.join(known) or 'it has none yet'}.",
             field="keys_from",
         )
 
@@ -103,14 +142,13 @@ def vanishing_of(
     """What a run over these partitions may conclude; None: the sync takes nothing away.
 
     Raises:
-        ConfigurationError: `keys_from` without a table that has catalogues.
+        ConfigurationError: as `check_removal`.
         TableError: a stored partition cannot be read.
     """
     if sync.vanished == "keep":
         return None
-    if sync.keys_from is not None:
-        if not isinstance(table, TableSpec):
-            raise ConfigurationError(f"sync {sync.name}: keys_from needs the table that has this catalogue")
+    check_removal(sync, table)
+    if sync.keys_from is not None and isinstance(table, TableSpec):
         readings = Readings(sync, store, store.partitions(valid_of(sync.table)))
         return _by_catalogue(table, sync.keys_from, built, readings, folder=folder, environ=environ)
     seen, unclear = _seen(sync, built, present, store)
@@ -132,7 +170,8 @@ def _seen(
     unclear = {partition: "it is in quarantine" for partition in bad if partition not in stored}
     parts = [built]
     if suspect := [partition for partition in bad if partition in stored]:
-        parts.append(sync.build(store.read(suspects_of(sync.table), suspect)))
+        # Without its condition: what could not be converted is empty there, and says nothing.
+        parts.append(sync.model_copy(update={"where": None}).build(store.read(suspects_of(sync.table), suspect)))
     seen: set[str] = set()
     for part in parts:
         seen.update(upsert.key for upsert in part.upserts)
@@ -155,4 +194,5 @@ def _by_catalogue(
         count = catalogue.quarantine.num_rows
         return NotSeen([], (), [f"vanished keys were kept, since {count} rows of the catalogue {name} are invalid"])
     codes = {str(code) for code in catalogue.rows[catalogue.key].to_pylist()}
-    return NotListed(readings, catalogue.join, codes, {upsert.key for upsert in built.upserts})
+    listing = Listing(name, catalogue.join, codes, readings)
+    return NotListed(listing, listing.leave_out(built))

@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 from pipelines.delivery.breaker import Breaker, BreakerPolicy
@@ -23,6 +22,7 @@ from pipelines.delivery.errors import (
     PipelinesError,
     PlanRefused,
 )
+from pipelines.delivery.gate import Gate
 from pipelines.delivery.messages import Answer, Exchange, Lost, NotSent, Port, Request
 from pipelines.delivery.pace import Pace
 from pipelines.delivery.quota import RateHeaders, rate_headers
@@ -36,10 +36,6 @@ STOPS = (AccountStopped, AccountUnavailable)
 _partition: ContextVar[str | None] = ContextVar("partition", default=None)
 _log = logging.getLogger(__name__)
 
-_LONGEST_PAUSE_S = 3700.0
-"""A little more than the longest window that an API documents, an hour."""
-_NAP_S = 1.0
-"""Waiting is cut into naps, so that a clock set back and a stop are heeded soon."""
 _STRIKES = 3
 _SAID, _READ = 200, 10_000
 MAYBE_LANDED = frozenset({500, 502, 504})
@@ -91,11 +87,12 @@ class Caller:
         patience: Patience | None = None,
         *,
         deadline: Deadline | None = None,
+        guard: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        """`deadline`: from then on nothing leaves."""
+        """`deadline`: from then on nothing leaves. `guard`, asked before each request, raises where nothing may."""
         patience = patience or Patience()
         self._account = account
         self._port = port
@@ -103,14 +100,11 @@ class Caller:
         self._traffic = traffic
         self._policy = patience.retry
         self._breaker = Breaker(patience.breaker, clock=clock)
-        self._gate = asyncio.Lock()
-        self._probe_ended = asyncio.Event()
-        self._deadline = deadline
+        self._gate = Gate(account.name, pace, self._breaker, deadline, clock=clock, sleep=sleep)
+        self._guard = guard
         self._clock = clock
-        self._sleep = sleep
         self._jitter = jitter
         self._strikes = 0
-        self.stopped: PipelinesError | None = None
 
     async def __call__(self, request: Request) -> Exchange:
         """Send until the answer is final.
@@ -134,15 +128,20 @@ class Caller:
             if wait is None:
                 break
             last = exchange
-            self._traffic.retries += 1
+            self._traffic.note_retry(_partition.get())
             waited += wait
-            await self._sleep(wait)
+            await self._gate.nap(wait)
         self._watch(request, exchange, probe=probe)
         return exchange
 
     def stop(self, error: PipelinesError) -> None:
         """Let nothing more out in this run."""
-        self.stopped = self.stopped or error
+        self._gate.stop(error)
+
+    @property
+    def stopped(self) -> PipelinesError | None:
+        """Why nothing more may leave in this run; None: it may."""
+        return self._gate.stopped
 
     @property
     def resting(self) -> bool:
@@ -162,78 +161,28 @@ class Caller:
 
     async def _once(self, request: Request) -> tuple[Exchange, bool]:
         """Send once, when breaker and pace allow it: what came of it, and whether it went as the breaker's probe."""
-        probe = await self._pass()
+        probe, waited = await self._gate.pass_through()
+        self._traffic.note_wait(_partition.get(), waited)
         try:
+            self._guard()
             sent_at = self._clock()
             exchange = await self._port.send(request)
             answered = exchange if isinstance(exchange, Answer) else None
-            self._traffic.note(_partition.get(), len(request.body or b""), answered.seconds if answered else None)
+            self._note(request, answered)
             self._pace.answered(sent_at)
             self._observe(answered.headers if answered else {})
             if answered is not None:
                 self._heed(request, answered, sent_at)
         except BaseException:
-            self._end_probe(probe)
+            self._gate.drop_probe(probe=probe)
             raise
         return exchange, probe
 
-    async def _pass(self) -> bool:
-        """Wait until a request may leave; whether it does so as the probe."""
-        while True:
-            probe = await self._past_breaker()
-            try:
-                # Another request may learn the worst while this one waits for its turn.
-                waited = await self._pace.acquire(partial(self._goes_on, probe))
-            except BaseException:
-                self._end_probe(probe)
-                raise
-            if waited is not None:
-                self._traffic.waited_s += waited
-                return probe
-
-    async def _past_breaker(self) -> bool:
-        self._refuse(0.0)
-        if self._breaker.closed:
-            return False
-        async with self._gate:
-            while not self._breaker.closed:
-                due_in = self._breaker.due_in()
-                self._refuse(due_in)
-                if self._breaker.probing:
-                    await self._probe_ended.wait()
-                elif self._breaker.take_probe():
-                    self._probe_ended.clear()
-                    return True
-                else:
-                    await self._sleep(min(due_in, _NAP_S))
-        return False
-
-    def _goes_on(self, probe: bool, wait: float) -> bool:  # noqa: FBT001 - private
-        self._refuse(wait)
-        if wait > _LONGEST_PAUSE_S:
-            # Waiting for the next hour's allowance is pacing; what the API forbids for longer is for a later run.
-            self._stop(
-                AccountUnavailable(
-                    f"account {self._account.name}: the API allows no request for another {wait / 60:.0f} minutes",
-                    do="Nothing more was sent. Run the partitions again after that.",
-                    account=self._account.name,
-                )
-            )
-        return probe or self._breaker.closed
-
-    def _refuse(self, wait: float) -> None:
-        """Raise what stopped the account, or stop it where the run is over before a request may leave."""
-        if self.stopped is not None:
-            raise self.stopped
-        if self._deadline is not None and self._clock() + wait >= self._deadline.at:
-            self._stop(self._deadline.error(self._account.name, "not everything could be sent"))
-
-    def _end_probe(self, probe: bool) -> None:  # noqa: FBT001 - private
-        if probe:
-            self._breaker.drop_probe()
-            self._probe_ended.set()
-
     # -- what came of it
+
+    def _note(self, request: Request, answer: Answer | None) -> None:
+        received, seconds = (len(answer.body), answer.seconds) if answer else (0, None)
+        self._traffic.note(_partition.get(), len(request.body or b""), received, seconds)
 
     def _observe(self, headers: Mapping[str, str]) -> None:
         """Let the pace heed the answer's rate headers, and know that a request is in flight no more."""
@@ -250,7 +199,7 @@ class Caller:
         elif answer.status in (402, 403) and _partition.get() is not None:
             self._strike(answer)
         elif answer.status == 401:
-            self._stop(
+            self._gate.stop_now(
                 CredentialsRefused(
                     f"account {self._account.name}: {request} was answered 401, the credentials are refused"
                     f"{self._words(answer)}",
@@ -260,7 +209,7 @@ class Caller:
                 )
             )
         elif answer.status == 415:
-            self._stop(
+            self._gate.stop_now(
                 MediaTypeRefused(
                     f"account {self._account.name}: {request} was answered 415, the media type is refused"
                     f"{self._words(answer)}",
@@ -286,9 +235,7 @@ class Caller:
             now=self._clock(),
             waited_s=waited_s,
         )
-        if wait is not None and self._deadline is not None and self._clock() + wait >= self._deadline.at:
-            return None
-        return wait
+        return None if wait is None or self._gate.too_late(wait) else wait
 
     def _strike(self, answer: Answer) -> None:
         """402 and 403 are those upserts' own, until it looks as if everybody's were refused."""
@@ -307,8 +254,8 @@ class Caller:
     def _watch(self, request: Request, exchange: Exchange, *, probe: bool) -> None:
         """Tell the breaker what became of a request in the end."""
         if isinstance(exchange, NotSent) and exchange.refused and self._account.give_up_when_refused:
-            self._end_probe(probe)
-            self._stop(
+            self._gate.drop_probe(probe=probe)
+            self._gate.stop_now(
                 AccountUnavailable(
                     f"account {self._account.name}: nothing listens at {self._account.url}",
                     do=self._account.when_refused,
@@ -318,31 +265,26 @@ class Caller:
         failed = isinstance(exchange, NotSent | Lost) or exchange.status == 429 or exchange.status >= 500
         was_closed = self._breaker.closed
         self._breaker.note("read" if request.method == "GET" else "write", well=not failed, probe=probe)
-        if probe:
-            self._probe_ended.set()
+        self._gate.end_probe(probe=probe)
         if self._breaker.worn_out:
             self.stop(
                 AccountUnavailable(
                     f"account {self._account.name}: the API is not well: {self._breaker.row} requests in a row failed, "
-                    f"{self._breaker.failed_probes} of them after pauses, the last {request}: {self._said(exchange)}",
+                    f"{self._breaker.failed_probes} of them after pauses, the last: {self._said(request, exchange)}",
                     do="Nothing more was sent. Run the partitions again when the API is well.",
                     account=self._account.name,
                 )
             )
         elif failed and (probe or was_closed) and not self._breaker.closed:
             _log.warning(
-                "account %s: the API is not well, nothing is sent for %.0f s; the last %s: %s",
-                *(self._account.name, self._breaker.due_in(), request, self._said(exchange)),
+                "account %s: the API is not well, nothing is sent for %.0f s; the last request: %s",
+                *(self._account.name, self._breaker.due_in(), self._said(request, exchange)),
             )
 
-    def _stop(self, error: PipelinesError) -> None:
-        self.stop(error)
-        raise self.stopped or error
-
-    def _said(self, exchange: Exchange) -> str:
+    def _said(self, request: Request, exchange: Exchange) -> str:
         if isinstance(exchange, NotSent | Lost):
             return exchange.reason
-        return f"{exchange.status}{self._words(exchange)}"
+        return f"{request}: {exchange.status}{self._words(exchange)}"
 
     def _words(self, answer: Answer) -> str:
         # Half a secret would not be found any more, so shortening comes last.

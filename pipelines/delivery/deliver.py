@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from sqlalchemy import Connection
 
-from pipelines.delivery.caller import STOPS, Caller
+from pipelines.delivery.caller import MAYBE_LANDED, STOPS, Caller
 from pipelines.delivery.destination import Destination, Found, Limits, Ordered, Remarking, Remembering
 from pipelines.delivery.errors import AccountUnavailable
+from pipelines.delivery.fingerprint import fingerprint
 from pipelines.delivery.gates import Gates
 from pipelines.delivery.ledger import Ledger, Record, Run, Scope, State, Turn
 from pipelines.delivery.leftovers import Settled, read_back_all
@@ -72,28 +73,33 @@ class Delivery:
             states = self._states(connection, built.upserts)
             attempts = self.ledger.attempts(connection, self.scope, self.run.sync)
             plan = self._plan(built.upserts, states)
+            parked = self._park(connection, plan)
+            plan = plan.without(parked)
             vanished = self._find_vanished(connection, vanishing)
-            barred = self._barred(connection, plan, vanished)
+            barred = self._closed(connection) or self._over_ceilings(connection, plan, vanished)
         self.report.drop(plan.invalid)
         if self.dry:
             self._count_settled(plan)
             self._count_dry(plan, vanished, barred)
             return self.report
+        self._renew(plan, states)
+        attempted = {attempt.upsert.key for attempt in attempts}
         if barred:
-            self._count_settled(plan)
-            self._keep_back(plan.to_send, barred)
+            self._count_settled(plan, but=attempted)
+            kept = plan.to_send + [upsert for upsert in plan.unchanged if upsert.key in attempted]
+            if kept or vanished:
+                self._keep_back(kept, barred)
             return self.report
         # Unchanged, but not settled yet: seen at a newer time, or attempted since with an answer nobody knows.
-        open_keys = {attempt.upsert.key for attempt in attempts}
-        open_keys |= {u.key for u in plan.unchanged if u.key in states and states[u.key].as_of < u.as_of}
-        work = self._unparked(plan.to_send) + [upsert for upsert in plan.unchanged if upsert.key in open_keys]
+        open_keys = attempted | {u.key for u in plan.unchanged if u.key in states and states[u.key].as_of < u.as_of}
+        work = plan.to_send + [upsert for upsert in plan.unchanged if upsert.key in open_keys]
         self._count_settled(plan, but=open_keys)
         self._total = len(work)
         if work or attempts or vanished:
             await self._in_turns(deque(work))
         if isinstance(self.destination, Remarking):
             self.report.notes.extend(self.destination.notes)
-        self._close_settled(plan, but=open_keys)
+        self._close_settled(plan, but={*open_keys, *parked, *(upsert.key for upsert in plan.to_send)})
         return self.report
 
     # -- planning
@@ -102,10 +108,11 @@ class Delivery:
         keys = list({upsert.key for upsert in upserts})
         states: dict[str, State] = {}
         for start in range(0, len(keys), _LOOK_UP):
-            states |= self.ledger.states(connection, self.scope, keys[start : start + _LOOK_UP], payloads=payloads)
-        outdated = [key for key, state in states.items() if state.payload is None and state.outdated]
-        if outdated:
-            states |= self.ledger.states(connection, self.scope, outdated, payloads=True)
+            found = self.ledger.states(connection, self.scope, keys[start : start + _LOOK_UP], payloads=payloads)
+            outdated = [key for key, state in found.items() if state.payload is None and state.outdated]
+            if outdated:
+                found |= self.ledger.states(connection, self.scope, outdated, payloads=True)
+            states |= found
         return states
 
     def _plan(self, upserts: Iterable[Upsert], states: Mapping[str, State]) -> Plan:
@@ -116,6 +123,7 @@ class Delivery:
             normalise=self.destination.normalise,
             newest=self._newest,
             resend_before=self.resend_before,
+            read_at=self.run.read_at,
         )
 
     def _find_vanished(self, connection: Connection, vanishing: Vanishing | None) -> int:
@@ -134,20 +142,36 @@ class Delivery:
         )
         return self._remover.find(connection, vanishing)
 
-    def _barred(self, connection: Connection, plan: Plan, vanished: int) -> str:
-        """Why nothing of the plan may be sent; empty: it may."""
-        if self.gates is None or not (plan.create or plan.update or vanished):
-            return ""
-        return self.gates.closed(connection) or self.gates.broken_ceilings(connection, plan, vanished)
+    def _closed(self, connection: Connection) -> str:
+        """Why the sync may send nothing at all; empty: it may."""
+        return self.gates.closed(connection) if self.gates is not None else ""
 
-    def _unparked(self, upserts: list[Upsert]) -> list[Upsert]:
+    def _over_ceilings(self, connection: Connection, plan: Plan, vanished: int) -> str:
+        """Why this plan may not be sent; empty: it may."""
+        exceeded = self.gates.broken_ceilings(connection, plan, vanished) if self.gates is not None else ""
+        if self.gates is None or not exceeded:
+            return ""
+        if not self.gates.override:
+            return self.gates.stopped_by(exceeded)
+        self.report.notes.append(f"ceilings overridden ({self.gates.override}): {exceeded}")
+        if not self.dry:
+            self.gates.record_override(exceeded, self.clock())
+        return ""
+
+    def _park(self, connection: Connection, plan: Plan) -> set[str]:
+        """The keys whose upsert was rejected too often as it is; those upserts are accounted for here."""
         if self.gates is None or self.resend_before is not None:
-            return upserts
-        with self.ledger.reading() as connection:
-            parked = self.gates.park(connection, upserts)
+            return set()
+        parked = self.gates.park(connection, plan.to_send)
         self.report.drop(parked)
-        keys = {dropped.key for dropped in parked}
-        return [upsert for upsert in upserts if upsert.key not in keys] if keys else upserts
+        return {dropped.key for dropped in parked if dropped.key is not None}
+
+    def _renew(self, plan: Plan, states: Mapping[str, State]) -> None:
+        """After an upgrade: what is unchanged gets this release's fingerprint, so that the next look-up is quick."""
+        old = [(u, states[u.key]) for u in plan.unchanged if u.key in states and states[u.key].outdated]
+        if old:
+            with self.ledger.engine.begin() as connection:
+                self.ledger.renew(connection, self.scope, old)
 
     def _count_settled(self, plan: Plan, but: Iterable[str] = ()) -> None:
         later = set(but)
@@ -158,7 +182,7 @@ class Delivery:
                 self.report.count(upsert, Outcome.UNCHANGED)
 
     def _count_dry(self, plan: Plan, vanished: int, barred: str) -> None:
-        for verb, upserts in (("create", plan.create), ("update", plan.update)):
+        for verb, upserts in (("create", plan.create), ("update", plan.update), ("send again", plan.again)):
             for upsert in upserts:
                 self.report.count(upsert, Outcome.NOT_SENT, f"dry: would {verb}")
         if vanished:
@@ -209,14 +233,19 @@ class Delivery:
         with self.turn.transaction(reserve=_PREPARATION_REQUESTS) as connection:
             old = self._states(connection, [record.upsert for record in settled.records], payloads=True)
             records = [
-                Record(r.upsert, r.verdict, old[r.upsert.key].payload if r.upsert.key in old else None)
-                for r in settled.records
+                replace(record, old=old[record.upsert.key].payload) if record.upsert.key in old else record
+                for record in settled.records
             ]
             self.ledger.record(connection, self.scope, self.run, records, self.clock())
-            stands = settled.stands
-            doubtful = [key for key, state in old.items() if stands.get(key, state.fingerprint) != state.fingerprint]
+            doubtful = [key for key, stands in settled.stands.items() if key in old and stands != self._mark(old[key])]
             self.ledger.doubt(connection, self.scope, doubtful)
         self.report.notes.append(f"{attempts} upserts of an earlier run had no answer: {settled}")
+
+    def _mark(self, state: State) -> str:
+        """The state's fingerprint as this release makes it."""
+        if not state.outdated or not state.fingerprint or state.payload is None:
+            return state.fingerprint
+        return fingerprint(self.destination.normalise(state.payload))
 
     async def _vet(self, work: deque[Upsert]) -> deque[Upsert]:
         """Let the destination check what only the API knows, before the first write."""
@@ -276,17 +305,22 @@ class Delivery:
         with self.turn.transaction(reserve=2 * (outstanding + len(group))) as connection:
             states = self._states(connection, group, payloads=True)
             plan = self._plan(group, states)
-            self.ledger.advance(connection, self.scope, plan.unchanged)
-            self.ledger.close_outcomes(connection, self.scope, [u.key for u in (*plan.unchanged, *plan.superseded)])
+            self.ledger.advance(connection, self.scope, self.run, plan.unchanged)
             to_send = plan.to_send
+            still_open = self.ledger.still_open(connection, self.scope, self.run.sync, [u.key for u in group])
+            self._close(connection, plan, still_open, but={upsert.key for upsert in to_send})
             self.ledger.begin(connection, self.scope, self.run, to_send, self.clock())
         self.report.drop(plan.invalid)
         self._count_settled(plan)
         return [(upsert, states.get(upsert.key)) for upsert in to_send]
 
     def _note(self, records: Sequence[Record], outstanding: int) -> None:
+        landed = [
+            r.upsert.key for r in records if r.verdict.outcome is Outcome.FAILED and r.verdict.status in MAYBE_LANDED
+        ]
         with self.turn.transaction(reserve=2 * outstanding) as connection:
             self.ledger.record(connection, self.scope, self.run, records, self.clock())
+            self.ledger.doubt(connection, self.scope, landed)
         for record in records:
             self.report.count(record.upsert, record.verdict.outcome, record.verdict.reason)
         self._done += len(records)
@@ -309,7 +343,7 @@ class Delivery:
             self._remover.leave(reason)
         records = [Record(upsert, Verdict(Outcome.NOT_SENT, reason)) for upsert in upserts]
         with self.ledger.engine.begin() as connection:
-            self.ledger.record(connection, self.scope, self.run, records, self.clock())
+            self.ledger.keep_open(connection, self.scope, self.run, records, self.clock())
         for record in records:
             self.report.count(record.upsert, record.verdict.outcome, record.verdict.reason)
 
@@ -318,12 +352,19 @@ class Delivery:
         requests = max(1, min(_LARGEST_GROUP, int(per_second * _GROUP_S)))
         return requests * self.destination.batch_size
 
-    def _close_settled(self, plan: Plan, but: Iterable[str]) -> None:
+    def _close_settled(self, plan: Plan, but: Collection[str]) -> None:
         """What was open at keys that are now unchanged or superseded needs nobody any more; `but`: planned anew."""
-        settled = {upsert.key for upsert in (*plan.unchanged, *plan.superseded)} - set(but)
         with self.ledger.reading() as connection:
-            still_open = self.ledger.open_keys(connection, self.scope, self.run.sync)
-        keys = [key for key in still_open if key in settled]
-        if keys:
+            still_open = self.ledger.still_open(connection, self.scope, self.run.sync)
+        if still_open:
             with self.ledger.engine.begin() as connection:
-                self.ledger.close_outcomes(connection, self.scope, keys)
+                self._close(connection, plan, still_open, but)
+
+    def _close(self, connection: Connection, plan: Plan, still_open: Mapping[str, str], but: Collection[str]) -> None:
+        """Close what is open at keys that are settled by now; what is open of a later time is another matter."""
+        settled: dict[str, str] = {}
+        for upsert in (*plan.unchanged, *plan.superseded):
+            if upsert.key not in but:
+                settled[upsert.key] = max(upsert.as_of, settled.get(upsert.key, ""))
+        keys = [key for key, as_of in still_open.items() if as_of <= settled.get(key, "")]
+        self.ledger.close_outcomes(connection, self.scope, keys)

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from sqlalchemy import Connection
 
 from pipelines.delivery.ledger import Ledger, Parked, Run, Scope
-from pipelines.delivery.ledger.people import has_contact, hold_of
+from pipelines.delivery.ledger.people import decide, has_contact, hold_of
 from pipelines.delivery.ledger.removals import count_known
 from pipelines.delivery.plan import Plan
 from pipelines.delivery.upsert import Dropped, Outcome, Upsert
@@ -98,18 +98,24 @@ class Gates:
         return ""
 
     def broken_ceilings(self, connection: Connection, plan: Plan, removals: int) -> str:
-        """Which ceilings the plan breaks, and what to do; empty: none, or this run may."""
+        """Which ceilings the plan breaks, as a sentence; empty: none."""
         wanted = {"created": len(plan.create), "changed": len(plan.update), "removed": removals}
-        if self.override or not any(wanted.values()):
+        if not any(wanted.values()):
             return ""
         known = count_known(connection, self.scope, self.run.sync) if self.ceilings.need_known else 0
-        exceeded = self.ceilings.exceeded(wanted, known)
-        if not exceeded:
-            return ""
+        return self.ceilings.exceeded(wanted, known)
+
+    def stopped_by(self, exceeded: str) -> str:
+        """The reason why nothing is sent: what would have been exceeded, and what to do."""
         return (
             f"stopped by a ceiling before the first request: {exceeded}. If that is right, run it again with "
             '`override_ceilings: "why"` in the run\'s config.'
         )
+
+    def record_override(self, exceeded: str, now: float) -> None:
+        """Write down that this run may do more than the ceilings allow, and why."""
+        with self.ledger.engine.begin() as connection:
+            decide(connection, "override", self.run.sync, f"{self.override} ({exceeded})", now, run=self.run.id)
 
     def park(self, connection: Connection, upserts: Sequence[Upsert]) -> list[Dropped]:
         """Those upserts that were rejected too often as they are, as rejected rows."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import re
 import time
 from collections.abc import Callable, Collection, Mapping
@@ -152,7 +153,9 @@ def _why_not_sent(cause: BaseException) -> str:
     if isinstance(cause, aiohttp.ClientSSLError):
         return f"no trusted TLS connection to {cause.host}:{cause.port} ({cause.os_error})"
     if isinstance(cause, aiohttp.ClientConnectorError):
-        return f"no connection to {cause.host}:{cause.port} ({cause.os_error.strerror or cause.os_error})"
+        # asyncio puts its own words, with the address once more, in place of the system's.
+        number = cause.os_error.errno
+        return f"no connection to {cause.host}:{cause.port} ({os.strerror(number) if number else cause.os_error})"
     if isinstance(cause, aiohttp.ConnectionTimeoutError):
         return "no connection in time"
     return f"no usable address ({cause})"

@@ -45,7 +45,9 @@ async def read_back_all(
 
 
 async def _look(destination: Destination, caller: Caller, attempt: Attempt, settled: Settled) -> None:
-    upsert, tried = attempt.upsert, f"attempted by run {attempt.run} without an answer"
+    # Another release may have fingerprinted it.
+    mark = fingerprint(destination.normalise(attempt.upsert.payload))
+    upsert, tried = attempt.upsert._replace(fingerprint=mark), f"attempted by run {attempt.run} without an answer"
     try:
         found = await destination.read_back(upsert, caller)
     except STOPS as stop:
@@ -60,4 +62,4 @@ async def _look(destination: Destination, caller: Caller, attempt: Attempt, sett
     else:
         verdict = Verdict(Outcome.NOT_SENT, f"{tried}; it did not arrive" if found else tried)
         settled.stands[upsert.key] = stands
-    settled.records.append(Record(upsert, verdict))
+    settled.records.append(Record(upsert, verdict, read_at=attempt.read_at))

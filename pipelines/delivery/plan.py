@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from pipelines.delivery.fingerprint import fingerprint
 from pipelines.delivery.ledger import State
@@ -14,18 +14,30 @@ Normalise = Callable[[Payload], Payload]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be sent, and why the rest is not. Every upsert stands in exactly one of the lists."""
+    """What is to be sent, and why the rest is not. Every upsert stands in exactly one of the lists.
+
+    `again`: unchanged, and sent nevertheless, because the run asked for it.
+    """
 
     create: list[Upsert] = field(default_factory=list)
     update: list[Upsert] = field(default_factory=list)
+    again: list[Upsert] = field(default_factory=list)
     unchanged: list[Upsert] = field(default_factory=list)
     superseded: list[Upsert] = field(default_factory=list)
     invalid: list[Dropped] = field(default_factory=list)
 
     @property
     def to_send(self) -> list[Upsert]:
-        """Creates and updates, oldest first, so that a board never shows a newer day before an older one."""
-        return sorted([*self.create, *self.update], key=lambda upsert: upsert.as_of)
+        """All that goes out, oldest first, so that a board never shows a newer day before an older one."""
+        return sorted([*self.create, *self.update, *self.again], key=lambda upsert: upsert.as_of)
+
+    def without(self, keys: Collection[str]) -> Plan:
+        """The same without sending anything for these keys."""
+        lists = {
+            name: [upsert for upsert in getattr(self, name) if upsert.key not in keys]
+            for name in ("create", "update", "again")
+        }
+        return replace(self, **lists)
 
 
 def make_plan(
@@ -36,6 +48,7 @@ def make_plan(
     normalise: Normalise,
     newest: Mapping[str, str] | None = None,
     resend_before: float | None = None,
+    read_at: float = float("inf"),
 ) -> Plan:
     """Compare upserts with the ledger's state of their keys.
 
@@ -47,6 +60,8 @@ def make_plan(
         newest: Newest `as_of` per key among readings that are stored but not among `upserts`.
         resend_before: Send also what is unchanged and was accepted before this time (Unix seconds); what is older than
             what stands there stays superseded.
+        read_at: When the rows of the upserts were read. What a run that read later has said for the same `as_of`
+            supersedes a different value: the source was corrected meanwhile.
     """
     plan = Plan()
     for candidates in _by_key(upserts).values():
@@ -55,7 +70,9 @@ def make_plan(
             continue
         state = states.get(winner.key)
         stale = (newest or {}).get(winner.key, "") > winner.as_of
-        _place(plan, winner, state, sync=sync, stale=stale, normalise=normalise, resend_before=resend_before)
+        same = state is not None and not state.removed and is_same(winner, state, normalise)
+        again = same and resend_before is not None and state is not None and state.accepted_at < resend_before
+        _place(plan, winner, state, sync=sync, stale=stale, same=same, again=again, read_at=read_at)
     return plan
 
 
@@ -74,18 +91,21 @@ def _place(
     *,
     sync: str,
     stale: bool,
-    normalise: Normalise,
-    resend_before: float | None,
+    same: bool,
+    again: bool,
+    read_at: float,
 ) -> None:
     if state is not None and state.sync != sync and not state.removed:
         reason = f"the key belongs to the sync {state.sync}: {sync} may not write it as well"
         plan.invalid.append(Dropped(Outcome.INVALID, upsert.partition, upsert.rows, reason, upsert.key))
     elif stale or (state is not None and state.as_of > upsert.as_of):
         plan.superseded.append(upsert)
+    elif same:
+        (plan.again if again else plan.unchanged).append(upsert)
+    elif state is not None and (state.as_of, state.read_at) > (upsert.as_of, read_at):
+        plan.superseded.append(upsert)
     elif state is None or state.removed:
         plan.create.append(upsert)
-    elif is_same(upsert, state, normalise) and (resend_before is None or state.accepted_at >= resend_before):
-        plan.unchanged.append(upsert)
     else:
         plan.update.append(upsert)
 

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from pipelines.delivery.caller import STOPS, Caller
 from pipelines.delivery.destination import Destination, Ordered
 from pipelines.delivery.ledger import Known, Ledger, Run, Scope, Turn
-from pipelines.delivery.ledger.removals import Removal, known_keys, record_removals, removals_of
+from pipelines.delivery.ledger.removals import Removal, begin_removals, known_keys, record_removals
 from pipelines.delivery.report import Report
 from pipelines.delivery.upsert import ACCEPTED, Outcome, Upsert, Verdict
 
@@ -43,18 +43,20 @@ class Remover:
     in_flight: int
     report: Report
     clock: Callable[[], float]
-    _left: list[str] = field(default_factory=list)
+    _left: list[Known] = field(default_factory=list)
 
     def find(self, connection: Connection, vanishing: Vanishing) -> int:
         """Look which keys have vanished; returns how many."""
         known = known_keys(self.ledger, connection, self.scope, self.run.sync, vanishing.partitions)
-        self._left = vanishing.vanished(known) if known else []
+        gone = set(vanishing.vanished(known)) if known else set()
+        self._left = [one for one in known if one.key in gone]
         return len(self._left)
 
     def leave(self, reason: str) -> None:
         """Nothing is taken away in this run."""
         if self._left:
             self.report.notes.append(f"{len(self._left)} vanished keys were left as they are: {reason}")
+            self.report.removal_left.update(one.partition for one in self._left)
         self._left = []
 
     async def remove(self, *, most: int) -> bool:
@@ -65,7 +67,10 @@ class Remover:
         if not group:
             return False
         with self.turn.transaction(reserve=4 * len(group)) as connection:
-            removals = removals_of(self.ledger, connection, self.scope, group)
+            removals = begin_removals(self.ledger, connection, self.scope, self.run, group)
+        if len(removals) < len(group):
+            count = len(group) - len(removals)
+            self.report.notes.append(f"{count} vanished keys were left as they are: another run has written them since")
         gate = asyncio.Semaphore(self.in_flight)
         for of_rank in self._last_first(removals):
             verdicts = await asyncio.gather(*(self._one(one, gate) for one in of_rank))
@@ -94,5 +99,5 @@ class Remover:
         with self.turn.transaction(reserve=reserve) as connection:
             record_removals(self.ledger, connection, self.scope, self.run, done, now=now)
         for removal, verdict in done:
-            failure = "" if verdict.outcome in ACCEPTED else verdict.reason
+            failure = None if verdict.outcome in ACCEPTED else verdict.reason or f"status {verdict.status}"
             self.report.note_removal(removal.partition, removal.key, failure)

@@ -21,27 +21,18 @@ class Reason:
 
 
 @dataclass(slots=True)
-class Traffic:
+class Wire:
     """What went over the wire. `waited_s`: how long requests waited for the API's limit; `seconds`: answer times."""
 
     requests: int = 0
     retries: int = 0
     waited_s: float = 0.0
     sent_bytes: int = 0
+    received_bytes: int = 0
     seconds: list[float] = field(default_factory=list)
-    by_partition: Counter[str] = field(default_factory=Counter)
-
-    def note(self, partition: str | None, sent_bytes: int, seconds: float | None) -> None:
-        """Count one request; `partition` where it served only one, `seconds` None where no answer came."""
-        self.requests += 1
-        if partition is not None:
-            self.by_partition[partition] += 1
-        self.sent_bytes += sent_bytes
-        if seconds is not None and len(self.seconds) < _LATENCY_SAMPLE:
-            self.seconds.append(seconds)
 
     def percentile(self, percent: int) -> float | None:
-        """The answer time that so many percent of requests stayed within, in seconds."""
+        """The answer time that so many percent of requests stayed within, in seconds; None: nothing was answered."""
         if not self.seconds:
             return None
         ordered = sorted(self.seconds)
@@ -49,10 +40,40 @@ class Traffic:
 
 
 @dataclass(slots=True)
+class Traffic(Wire):
+    """A run's traffic, and the part of it that served one partition each."""
+
+    partitions: defaultdict[str, Wire] = field(default_factory=lambda: defaultdict(Wire))
+
+    def note(self, partition: str | None, sent_bytes: int, received_bytes: int, seconds: float | None) -> None:
+        """Count one request; `partition` where it served only one, `seconds` None where no answer came."""
+        for wire in self._of(partition):
+            wire.requests += 1
+            wire.sent_bytes += sent_bytes
+            wire.received_bytes += received_bytes
+            if seconds is not None and len(wire.seconds) < _LATENCY_SAMPLE:
+                wire.seconds.append(seconds)
+
+    def note_wait(self, partition: str | None, seconds: float) -> None:
+        """A request waited for the API's limit."""
+        for wire in self._of(partition):
+            wire.waited_s += seconds
+
+    def note_retry(self, partition: str | None) -> None:
+        """A request is sent again."""
+        for wire in self._of(partition):
+            wire.retries += 1
+
+    def _of(self, partition: str | None) -> tuple[Wire, ...]:
+        return (self,) if partition is None else (self, self.partitions[partition])
+
+
+@dataclass(slots=True)
 class Report:
     """The account of a delivery: `counts[partition][outcome]` in source rows, the reasons, the traffic.
 
-    `removed` and `removal_failed` count keys, by the partition that delivered them: no source row stands behind them.
+    `removed`, `removal_failed` and `removal_left` (nobody tried) count keys that the source no longer has, by the
+    partition that delivered them: no source row stands behind them.
     """
 
     counts: defaultdict[str, Counter[Outcome]] = field(default_factory=lambda: defaultdict(Counter))
@@ -64,6 +85,7 @@ class Report:
     notes: list[str] = field(default_factory=list)
     removed: Counter[str] = field(default_factory=Counter)
     removal_failed: Counter[str] = field(default_factory=Counter)
+    removal_left: Counter[str] = field(default_factory=Counter)
 
     def count(self, upsert: Upsert, outcome: Outcome, reason: str = "") -> None:
         """Account for an upsert's rows."""
@@ -74,11 +96,12 @@ class Report:
         for record in dropped:
             self._add(record.partition, record.outcome, len(record.rows), record.reason, record.key)
 
-    def note_removal(self, partition: str, key: str, failure: str) -> None:
+    def note_removal(self, partition: str, key: str, failure: str | None) -> None:
         """Account for a vanished key: taken away, or not, and then why."""
-        if failure:
+        if failure is not None:
             self.removal_failed[partition] += 1
-            self.notes.append(f"{key} could not be taken away: {failure}")
+            if self.removal_failed.total() <= _EXAMPLES:
+                self.notes.append(f"{key} could not be taken away: {failure}")
         else:
             self.removed[partition] += 1
 

@@ -11,6 +11,7 @@ from typing import Self
 
 from pipelines.delivery.caller import MAYBE_LANDED, STOPS, Caller, for_partition
 from pipelines.delivery.destination import Destination
+from pipelines.delivery.errors import LedgerError
 from pipelines.delivery.fingerprint import fingerprint
 from pipelines.delivery.ledger import Record, State
 from pipelines.delivery.upsert import Outcome, Upsert, Verdict
@@ -77,9 +78,15 @@ class Sender:
             await self._tasks.__aexit__(kind, error, trace)
         except BaseExceptionGroup as group:
             # A worker's error, seen by the caller as what it is.
-            raise group.exceptions[0] from None
+            error = group.exceptions[0]
+            raise error from None
         finally:
-            self._flush()
+            try:
+                self._flush()
+            except LedgerError:
+                # What failed first says more; what is not written down stays attempted.
+                if error is None:
+                    raise
 
     def put(self, items: Iterable[Item]) -> None:
         """Hand over upserts, each with the state of its key."""
@@ -126,7 +133,7 @@ class Sender:
             middle = len(batch) // 2
             return [*await self._deliver(batch[:middle]), *await self._deliver(batch[middle:])]
         return [
-            await self._settle(upsert) if self._may_have_landed(verdict) else verdict
+            await self._settle(upsert, verdict) if self._may_have_landed(verdict) else verdict
             for upsert, verdict in zip(batch, verdicts, strict=True)
         ]
 
@@ -143,21 +150,25 @@ class Sender:
             # Raised before anything was written, or with the one answer that says nothing was.
             return [Verdict(Outcome.NOT_SENT, str(stop), stop.facts.get("status"))] * len(batch)
 
-    async def _settle(self, upsert: Upsert) -> Verdict:
-        """The answer was lost: look what stands there, and send again what did not arrive."""
-        unknown = Verdict(Outcome.UNKNOWN, "no answer came, and what stands there could not be read")
+    async def _settle(self, upsert: Upsert, verdict: Verdict) -> Verdict:
+        """Nobody knows whether it landed: look what stands there, and send again what did not arrive."""
         for _ in range(_READ_BACKS):
             try:
                 found = await self._destination.read_back(upsert, self._caller)
             except STOPS as stop:
-                return Verdict(Outcome.UNKNOWN, f"no answer came; {stop}")
+                return Verdict(Outcome.UNKNOWN, f"{verdict.reason}; not read back: {stop}", verdict.status)
             if found is None:
-                return unknown
+                return Verdict(Outcome.UNKNOWN, f"{verdict.reason}; what stands there cannot be read", verdict.status)
             if found.payload is not None:
                 there = fingerprint(self._destination.normalise(found.payload))
                 if there == upsert.fingerprint:
                     return Verdict(Outcome.ACCEPTED, "settled by a read-back", remote_id=found.remote_id)
-            (verdict,) = await self._send([upsert])
-            if not self._may_have_landed(verdict):
-                return verdict
-        return unknown
+            (again,) = await self._send([upsert])
+            if again.outcome is Outcome.NOT_SENT:
+                # The first one may still arrive, so that the next run looks before it sends.
+                return Verdict(Outcome.UNKNOWN, f"{verdict.reason}; not there yet, not sent again: {again.reason}")
+            if not self._may_have_landed(again):
+                return again
+            verdict = again
+        reason = f"{verdict.reason}; it was sent again twice, with no better answer"
+        return Verdict(Outcome.UNKNOWN, reason, verdict.status)

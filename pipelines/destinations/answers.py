@@ -12,6 +12,7 @@ from pipelines.delivery.upsert import Outcome, Verdict
 from pipelines.destinations.accounts import Account
 
 _HTML = re.compile(rb"\s*(<!doctype html|<html|<head|<body)", re.IGNORECASE)
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 _LIMIT = 300
 _READ = 10_000
 
@@ -67,7 +68,8 @@ def words(exchange: Exchange, account: Account) -> str:
 
 
 def shortened(text: str) -> str:
-    """At most 300 characters of a text."""
+    """At most 300 characters of a text, without those that no database keeps or no terminal should see."""
+    text = _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text[: _LIMIT + 1])
     return text if len(text) <= _LIMIT else f"{text[: _LIMIT - 1]}…"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -16,6 +16,7 @@ from pipelines.delivery.errors import ConfigurationError, PipelinesError
 from pipelines.delivery.fingerprint import canonical, fingerprint
 from pipelines.delivery.upsert import Built, Dropped, Outcome, Payload, Upsert
 from pipelines.destinations.columns import Columns, Problem, nan_to_null
+from pipelines.destinations.texts import unfit_keys
 
 FRAME = ("row", "partition", "as_of")
 """The columns that every frame has: source row number, partition key, time of what the row says."""
@@ -72,16 +73,17 @@ def select(frame: pd.DataFrame, where: str | None) -> tuple[pd.DataFrame, list[D
     for at, field in enumerate(table.schema):
         if pa.types.is_floating(field.type):
             table = table.set_column(at, field, nan_to_null(table.column(at)))
-    table = table.append_column("__at", pa.array(np.arange(table.num_rows)))
+    at = _unused("__at", table.column_names)
+    table = table.append_column(at, pa.array(np.arange(table.num_rows)))
     with duckdb.connect(config={"enable_external_access": "false", "threads": "1"}) as connection:
         connection.register("rows", table)
         try:
             # The line break keeps a trailing comment in the condition from swallowing the parenthesis.
-            found = connection.execute(f"SELECT __at FROM rows WHERE ({where}\n)").fetchnumpy()  # noqa: S608  # the person who configures the sync writes SQL here
+            found = connection.execute(f"SELECT {at} FROM rows WHERE ({where}\n)").fetchnumpy()  # noqa: S608  # the person who configures the sync writes SQL here
         except duckdb.Error as error:
             raise bad_condition(where, error) from error
     chosen = np.zeros(len(frame), dtype=bool)
-    chosen[found["__at"]] = True
+    chosen[found[at]] = True
     if chosen.all():
         return frame, []
     left_out = frame.loc[~chosen]
@@ -89,6 +91,14 @@ def select(frame: pd.DataFrame, where: str | None) -> tuple[pd.DataFrame, list[D
     source = _Source.of(left_out)
     problems = dict.fromkeys(range(len(left_out)), Problem(reason, Outcome.NOT_SELECTED))
     return frame.loc[chosen], _dropped(source, problems, {})
+
+
+def _unused(name: str, taken: Collection[str]) -> str:
+    """The name, with as many underscores behind it as make it one that is not taken; DuckDB knows no capitals."""
+    known = {one.lower() for one in taken}
+    while name in known:
+        name += "_"
+    return name
 
 
 def bad_condition(where: str, error: Exception) -> ConfigurationError:
@@ -108,6 +118,7 @@ def assemble(frame: pd.DataFrame, shaped: Shaped, normalise: Normalise, ambiguou
     different payloads are all invalid: `ambiguous` makes the reason of the key and the number of rows.
     """
     source = _Source.of(frame)
+    shaped = _with_fit_keys(shaped)
     problems = dict(shaped.problems)
     good = [at for at in range(len(frame)) if at not in problems] if problems else range(len(frame))
     merged, clashes = _settle(good, source, shaped, ambiguous)
@@ -126,6 +137,16 @@ def assemble(frame: pd.DataFrame, shaped: Shaped, normalise: Normalise, ambiguou
     upserts = list(map(Upsert, *fields))
     problems |= clashes
     return Built(upserts, _dropped(source, problems, {at: shaped.keys[at] or None for at in problems}))
+
+
+def _with_fit_keys(shaped: Shaped) -> Shaped:
+    """Keys that no ledger and no address can hold are problems, and stand in no record."""
+    complaints = unfit_keys(shaped.keys)
+    if not complaints:
+        return shaped
+    keys = ["" if key in complaints else key for key in shaped.keys]
+    unfit = {at: Problem(complaints[key]) for at, key in enumerate(shaped.keys) if key in complaints}
+    return Shaped(keys, shaped.payloads, {**unfit, **shaped.problems})
 
 
 def _settle(

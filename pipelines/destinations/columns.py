@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from pipelines.delivery.errors import ConfigurationError
 from pipelines.delivery.upsert import Outcome
+from pipelines.destinations.texts import shown
 
 CODES = ("kpi", "team", "sub_tile", "area_code")
 """The columns with the codes that catalogues describe."""
@@ -79,7 +80,7 @@ class Columns:
             lacking = self._lacking[name] = self._codes_without(name)
         codes = {code: value for code in lacking if (value := self.values(code)[at]) is not None}
         guilty = {code: value for code, value in codes.items() if value in lacking[code]} or codes
-        whose = ", ".join(f"{code} {value!r}" for code, value in guilty.items())
+        whose = ", ".join(f"{code} {shown(value)}" for code, value in guilty.items())
         return f"{name} is empty for {whose}" if whose else f"{name} is empty"
 
     def _codes_without(self, name: str) -> dict[str, set[Any]]:

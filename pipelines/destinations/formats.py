@@ -25,6 +25,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from pipelines.destinations.columns import Cells, Columns, Problem, derive, derive_by, unknown
+from pipelines.destinations.texts import shown
 
 Formatter = Callable[[Any], str]
 
@@ -121,7 +122,7 @@ def _fixed(value: Any, digits: int) -> str:
 
 def _number(value: Any) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, Real | Decimal):
-        msg = f"{value!r} is no number"
+        msg = f"{shown(value)} is no number"
         raise FormatError(msg)
     number = Decimal(value) if isinstance(value, int | Decimal) else Decimal(repr(float(value)))
     if not number.is_finite():

@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from pipelines.destinations.columns import Cells, Columns, Problem, derive_by
 from pipelines.destinations.formats import label
+from pipelines.destinations.texts import shown
 
 T = TypeVar("T")
 Condition = Callable[[float | Decimal], bool]
@@ -78,7 +79,7 @@ def decide(columns: Columns, column: str, steps: Sequence[tuple[Bounds, T]], oth
 
     def result_of(case: tuple[Any, ...], value: Any) -> T | Problem:
         if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
-            return Problem(f"{column}: {value!r} is no number")
+            return Problem(f"{column}: {shown(value)} is no number")
         row = {name: None if one is None else label(one) for name, one in zip(names, case, strict=True)}
         row[column] = label(value)
         for wanted, holds, result in tests:

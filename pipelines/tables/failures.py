@@ -9,10 +9,9 @@ import numpy as np
 import pyarrow as pa
 
 from pipelines.tables.compute import pc
-from pipelines.tables.frames import shown
+from pipelines.tables.frames import printable, shown
 from pipelines.tables.sources.engine import connect
 
-_VALUE_SHOWN = 80
 SAMPLES = 5
 """Values shown per column and rule."""
 _EMPTY = pa.table(
@@ -68,13 +67,7 @@ def _lines(failure: Failure, raw: pa.Table, sources: Mapping[str, str]) -> pa.Ta
     else:
         values = pa.nulls(count, pa.string())
     words = [pa.repeat(pa.scalar(text), count) for text in (failure.column, failure.rule, failure.words)]
-    return pa.table([pa.array(failure.positions, pa.int64()), *words, _printable(values)], schema=_EMPTY.schema)
-
-
-def _printable(values: pa.Array) -> pa.Array:
-    clean = pc.replace_substring_regex(values, r"[\x00-\x1f\x7f]", "\N{REPLACEMENT CHARACTER}")
-    cut = pc.binary_join_element_wise(pc.utf8_slice_codeunits(clean, 0, _VALUE_SHOWN), "…", "")
-    return pc.if_else(pc.greater(pc.utf8_length(clean), _VALUE_SHOWN), cut, clean)
+    return pa.table([pa.array(failure.positions, pa.int64()), *words, printable(values)], schema=_EMPTY.schema)
 
 
 def reasons_by_row(failures: pa.Table) -> pa.Table:

@@ -13,6 +13,7 @@ import pyarrow as pa
 from pipelines.tables.compute import pc
 
 _BATCH = 10_000
+_VALUE_SHOWN = 80
 
 
 def frame_of(table: pa.Table) -> pd.DataFrame:
@@ -39,7 +40,7 @@ def array_of(values: Sequence[Any]) -> pa.Array:
     values = _in_utc(values)
     try:
         array = pa.array(values, from_pandas=True)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError, ValueError):
+    except (pa.ArrowNotImplementedError, TypeError, OverflowError, ValueError):  # as Arrow's own are, but one
         array = None
     if array is not None and _is_storable(array.type):
         return array
@@ -118,20 +119,65 @@ def shown(column: pa.ChunkedArray | pa.Array) -> pa.Array:
     try:
         return pc.cast(array, pa.string())
     except (pa.ArrowNotImplementedError, pa.ArrowInvalid):
-        return pa.array([None if value is None else _text(value) for value in array.to_pylist()], pa.string())
+        return pa.array([None if value is None else _text(value) for value in _listed(array)], pa.string())
+
+
+def printable(texts: pa.Array) -> pa.Array:
+    """Texts as a message shows them: on one line, and cut where they are long."""
+    clean = pc.replace_substring_regex(texts, r"[\x00-\x1f\x7f]", "\N{REPLACEMENT CHARACTER}")
+    cut = pc.binary_join_element_wise(pc.utf8_slice_codeunits(clean, 0, _VALUE_SHOWN), "…", "")
+    return pc.if_else(pc.greater(pc.utf8_length(clean), _VALUE_SHOWN), cut, clean)
+
+
+def _listed(array: pa.Array) -> list[Any]:
+    try:
+        return array.to_pylist()
+    except (OverflowError, ValueError):  # a time that Python's calendar does not have
+        return pc.cast(array, _of_texts(array.type)).to_pylist()
+
+
+def _of_texts(kind: pa.DataType) -> pa.DataType:
+    """The same nested type with texts at its ends."""
+    if pa.types.is_struct(kind):
+        return pa.struct([(field.name, _of_texts(field.type)) for field in kind])
+    if pa.types.is_map(kind):
+        return pa.map_(_of_texts(kind.key_type), _of_texts(kind.item_type))
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return pa.list_(_of_texts(kind.value_type))
+    return pa.string()
 
 
 def storable(table: pa.Table) -> pa.Table:
-    """The table with that as text which not every reader of Parquet understands: structs, maps, intervals."""
-    columns = [
-        pc.cast(column, column.type.value_type)
-        if pa.types.is_dictionary(column.type)
-        else column
-        if _is_storable(column.type)
-        else shown(column)
-        for column in table.columns
-    ]
-    return pa.table(columns, names=table.column_names)
+    """The table in types that every reader of Parquet, and Python, understands.
+
+    Structs, maps and intervals become text, and columns with times outside of the years 1 to 9999. A float32 becomes
+    the number that it is written as: 0.1, not 0.10000000149011612.
+    """
+    return pa.table([_storable(column) for column in table.columns], names=table.column_names)
+
+
+def _storable(column: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
+    if pa.types.is_dictionary(column.type):
+        return _storable(pc.cast(column, column.type.value_type))
+    if pa.types.is_float32(column.type):
+        return pc.cast(pc.cast(column, pa.string()), pa.float64())
+    return column if _is_storable(column.type) and _in_calendar(column) else shown(column)
+
+
+def _in_calendar(column: pa.ChunkedArray | pa.Array) -> bool:
+    """Whether Python has all of the column's times: its calendar ends with the years 1 and 9999."""
+    kind = column.type
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return _in_calendar(pc.list_flatten(column))
+    if not (pa.types.is_date(kind) or pa.types.is_timestamp(kind) or pa.types.is_duration(kind)):
+        return True
+    numbers = pc.cast(column, pa.int64()) if pa.types.is_duration(kind) else column  # of which there are no extremes
+    try:
+        for end in pc.min_max(numbers).values():
+            pc.cast(end, kind).as_py()
+    except (OverflowError, ValueError):
+        return False
+    return True
 
 
 def _is_storable(kind: pa.DataType) -> bool:

@@ -23,6 +23,7 @@ from pipelines.sandbox.remote import Control
 from pipelines.tables.store import PartitionStore
 from tests.benchmarks.kill_source import SYNCS, Reading, Source, keys_of, shown
 from tests.components.dying_process import Fate, WitnessedRunner, deliver_and_die, noted
+from tests.components.forking import is_alive, start, wait_for_end
 
 _LONGEST_S = 1.2
 """About as long as a delivery takes: kills after a time come anywhere in it."""
@@ -86,7 +87,7 @@ class Hunt:
                 self._round()
             again = self._deliver(sorted(self._source.days))
             self.tally.resent += [f"{again} requests of a run that had nothing to do"] if again else []
-            self.tally.stale += self._steps_back()
+            self.tally.stale += steps_back(self._ledger, SYNCS[self.api].name)
         finally:
             self._ledger.close()
 
@@ -118,14 +119,14 @@ class Hunt:
         def process() -> None:
             arguments = (SYNCS[self.api], self._environ, order, self._notes, fate)
             victim = self._context.Process(target=deliver_and_die, args=arguments)
-            victim.start()
+            start(victim)
             try:
                 if not fate.at:
                     self._strike(victim, at, count)
-                victim.join(60)
+                wait_for_end(victim, 60)
             finally:
                 victim.kill()
-                victim.join()
+                wait_for_end(victim, 60)
             if victim.exitcode not in {0, -SIGKILL}:
                 msg = f"a delivery to {self.api} ended with {victim.exitcode} by itself"
                 raise AssertionError(msg)
@@ -138,14 +139,14 @@ class Hunt:
 
     def _strike(self, victim: ForkServerProcess, at: str, count: int) -> None:
         """Kill the process some time after its first write, or as soon as the server has seen so many requests."""
-        start = self._notes.stat().st_size if self._notes.exists() else 0
+        begin = self._notes.stat().st_size if self._notes.exists() else 0
         seen = self._control.counts(self.api)["requests"]
         if at == "time":
-            while victim.is_alive() and (not self._notes.exists() or self._notes.stat().st_size == start):
+            while is_alive(victim) and (not self._notes.exists() or self._notes.stat().st_size == begin):
                 time.sleep(_POLL_S / 4)
             time.sleep(self._chance.uniform(0, _LONGEST_S))
         else:
-            while victim.is_alive() and self._control.counts(self.api)["requests"] < seen + count:
+            while is_alive(victim) and self._control.counts(self.api)["requests"] < seen + count:
                 time.sleep(_POLL_S)
         victim.kill()
 
@@ -155,7 +156,7 @@ class Hunt:
 
         def complete() -> None:
             nonlocal requests
-            runner = WitnessedRunner(SYNCS[self.api], self._home, self._environ, notes=self._notes)
+            runner = WitnessedRunner(SYNCS[self.api], self._home, environ=self._environ, notes=self._notes)
             result = runner.run(Order(f"complete-{self.tally.runs}", days))
             requests = result.report.traffic.requests
             self.tally.lost += [
@@ -215,21 +216,6 @@ class Hunt:
         self.tally.wrong += [f"{key} is of no reading" for key in extra]
         self.tally.unsettled += sorted(self._attempts())
 
-    def _steps_back(self) -> list[str]:
-        """Deliveries of an earlier time than what had been delivered before at the same key."""
-        table = schema.deliveries
-        with self._ledger.reading() as connection:
-            rows = connection.execute(
-                select(table.c.key, table.c.as_of).where(table.c.sync == SYNCS[self.api].name).order_by(table.c.id)
-            ).all()
-        newest: dict[str, str] = {}
-        found = []
-        for key, as_of in rows:
-            if as_of < newest.get(key, ""):
-                found.append(f"{key}: {as_of} was delivered after {newest[key]}")
-            newest[key] = max(as_of, newest.get(key, ""))
-        return found
-
     def _shown(self) -> dict[str, int]:
         return shown(self.api, self._control.state(self.api))
 
@@ -241,3 +227,19 @@ class Hunt:
 
 def _stands(there: Mapping[str, int], wanted: Mapping[str, Reading], key: str) -> bool:
     return key in wanted and there.get(key) == wanted[key][1]
+
+
+def steps_back(ledger: Ledger, sync: str) -> list[str]:
+    """The sync's deliveries of an earlier time than what had been delivered before at the same key."""
+    table = schema.deliveries
+    with ledger.reading() as connection:
+        rows = connection.execute(
+            select(table.c.key, table.c.as_of).where(table.c.sync == sync).order_by(table.c.id)
+        ).all()
+    newest: dict[str, str] = {}
+    found = []
+    for key, as_of in rows:
+        if as_of < newest.get(key, ""):
+            found.append(f"{key}: {as_of} was delivered after {newest[key]}")
+        newest[key] = max(as_of, newest.get(key, ""))
+    return found

@@ -6,7 +6,6 @@ Each API has a source that keeps changing, and a thread that lets processes deli
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import random
 import tempfile
 import time
@@ -19,6 +18,7 @@ from pipelines.home import Home
 from pipelines.sandbox.server import SandboxServer
 from tests.benchmarks.kill_hunt import Hunt
 from tests.benchmarks.kill_source import SYNCS
+from tests.components.forking import forking
 
 LATENCY_S = 0.02
 _SETTINGS = {
@@ -48,9 +48,7 @@ def kill(folder: Path, kills: int, seed: int, ledger_url: str = "") -> dict[str,
     started = time.monotonic()
     environ = {"PIPELINES_HOME": str(folder), **_SETTINGS}
     environ |= {"PIPELINES_LEDGER_URL": ledger_url} if ledger_url else {}
-    context = multiprocessing.get_context("forkserver")
-    # Children are forked from a process that has imported all this, and runs no threads.
-    context.set_forkserver_preload(["pytest", "tests.benchmarks.kills"])
+    context = forking()
     with SandboxServer.start(Home.of(environ), port=0) as server:
         server.control.configure(
             stativate={"latency_s": LATENCY_S},

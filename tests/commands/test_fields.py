@@ -12,6 +12,7 @@ import pipelines
 from pipelines.cli import app
 from pipelines.commands.fields import ENVIRONMENT, render
 from pipelines.commands.markdown import anchor, grid, prose
+from pipelines.delivery.ledger.retention import keep_days
 from pipelines.destinations.base import SyncSpec
 from pipelines.home import Home
 
@@ -113,9 +114,10 @@ class _Noting(Mapping[str, str]):
 
 
 def test_the_packages_own_variables_are_all_there(page: str) -> None:
-    """The page names the variables that a home is read from, and no others."""
+    """The page names the variables that a home and its ledger's retention are read from, and no others."""
     environ = _Noting()
     Home.of(environ)
+    keep_days(environ)
     assert environ.asked == set(ENVIRONMENT) == set(_cells(_sections(page)["The package's own variables"]))
 
 

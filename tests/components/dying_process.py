@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ import orjson
 from sqlalchemy import Connection, Engine, event
 
 from pipelines.components.sync_run import Order, SyncRunner
+from pipelines.delivery.errors import PipelinesError
 from pipelines.delivery.http import HttpPort
 from pipelines.delivery.messages import Exchange, Request
 from pipelines.destinations.accounts import Account
@@ -26,7 +28,7 @@ from pipelines.home import Home
 
 @dataclass(slots=True)
 class Fate:
-    """When the process ends: the n-th time that it is about to do something; never, where `at` is empty.
+    """When the process ends, or stops: the n-th time that it is about to do something; never, where `at` is empty.
 
     `send`: a write is about to leave. `answer`: it was answered, which nobody has written down yet. `commit`: a
     transaction of the ledger is about to be committed.
@@ -34,13 +36,14 @@ class Fate:
 
     at: str = ""
     count: int = 0
+    signal: int = signal.SIGKILL
     seen: Counter[str] = field(default_factory=Counter)
 
     def reached(self, what: str) -> None:
         """Note that it is about to do something, and die if this is the time."""
         self.seen[what] += 1
         if what == self.at and self.seen[what] == self.count:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), self.signal)
 
 
 class _WitnessedPort:
@@ -82,13 +85,16 @@ class WitnessedRunner(SyncRunner):
 
 
 def deliver_and_die(spec: SyncSpec, environ: Mapping[str, str], order: Order, notes: Path, fate: Fate) -> None:
-    """The target of a process: deliver, unless fate strikes before."""
+    """The target of a process: deliver, unless fate strikes before. An error of ours is its last words."""
 
     def before_commit(_: Connection) -> None:
         fate.reached("commit")
 
     event.listen(Engine, "commit", before_commit)
-    WitnessedRunner(spec, Home.of(environ), environ, notes=notes, fate=fate).run(order)
+    try:
+        WitnessedRunner(spec, Home.of(environ), environ=environ, notes=notes, fate=fate).run(order)
+    except PipelinesError as error:
+        sys.exit(str(error))
 
 
 def noted(notes: Path, start: int = 0) -> tuple[list[Mapping[str, Any]], int]:

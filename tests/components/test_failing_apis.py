@@ -6,6 +6,9 @@ from typing import Any
 
 import dagster as dg
 import pytest
+import yaml
+from dagster._core.events import RunFailureReason
+from dagster._core.execution.retries import auto_reexecution_should_retry_run
 
 from pipelines.components.sync_run import Order, SyncRunner
 from pipelines.delivery.breaker import BreakerPolicy
@@ -13,7 +16,7 @@ from pipelines.delivery.caller import Patience
 from pipelines.delivery.upsert import Outcome
 from pipelines.home import Home
 from tests.components.conftest import Deploy
-from tests.components.deploying import BOARD, DAYS, FLOOR, Deployment, board, floor, move_sandbox
+from tests.components.deploying import BOARD, DAYS, FLOOR, PACKAGE, ROWS, Deployment, board, floor, move_sandbox
 
 DAY = DAYS[0]
 KEY = "departures-EWR-AA"
@@ -201,3 +204,25 @@ def test_a_new_sandbox_starts_without_a_state(extracted: Deployment, sandbox_hom
     home.write_card(card)
     on_board, on_floor = extracted.both(DAY)
     assert on_board.counts(BOARD) == on_floor.counts(FLOOR) == {DAY: {"extracted": 4, "accepted": 4}}
+
+
+def test_retries_of_requests_steps_and_runs_never_multiply(extracted: Deployment) -> None:
+    """Requests were retried where that is right: a policy that repeats steps, and the run retries shipped, add none."""
+    spoil(extracted, api="valuestreamer", method="PUT", params={"code": 503})
+    many = dg.RetryPolicy(max_retries=3)
+    job = dg.define_asset_job("many_tries", [f"{FLOOR}_upserts", FLOOR], op_retry_policy=many)
+    defs = dg.Definitions.merge(extracted.defs, dg.Definitions(jobs=[job]))
+    shipped = yaml.safe_load((PACKAGE / "dagster.yaml").read_text(encoding="utf-8"))["run_retries"]
+    assert shipped["enabled"]
+    with dg.DagsterInstance.ephemeral(settings={"run_retries": shipped}) as instance:
+        result = defs.resolve_job_def("many_tries").execute_in_process(
+            instance=instance, partition_key=DAY, raise_on_error=False
+        )
+        run = instance.get_run_by_id(result.run_id)
+        assert run is not None
+        assert not auto_reexecution_should_retry_run(instance, run, RunFailureReason.STEP_FAILURE)
+        assert auto_reexecution_should_retry_run(instance, run, RunFailureReason.RUN_EXCEPTION)
+    assert not result.success
+    assert [event for event in result.all_events if event.is_step_up_for_retry] == []
+    tries = Patience().retry.attempts
+    assert extracted.control.counts("valuestreamer")["statuses"]["503"] == tries * len(ROWS)

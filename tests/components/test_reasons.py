@@ -34,22 +34,23 @@ def test_a_run_that_failed_as_a_whole_is_not_retried() -> None:
     assert failure.allow_retries is False
 
 
-def test_the_most_frequent_reasons_come_first() -> None:
-    """A table with rows, outcome, reason and examples, in which no text can break a cell."""
+def test_the_worst_reasons_come_first_then_the_most_frequent() -> None:
+    """A table with rows, outcome, reason, examples and what mends it, in which no text can break a cell."""
     reasons = {
-        (Outcome.REJECTED, "once"): Reason(1, ["a"]),
+        (Outcome.INVALID, "rare"): Reason(2, ["z"]),
         (Outcome.INVALID, "a | b\nc"): Reason(5, ["x", "y"]),
+        (Outcome.REJECTED, "once"): Reason(1, ["a"]),
     }
-    assert reasons_table(reasons).splitlines()[2:] == [
-        "| 5 | invalid | a \\| b c | x, y |",
-        "| 1 | rejected | once | a |",
-    ]
+    lines = reasons_table(reasons, "board").splitlines()[2:]
+    assert [line[:16] for line in lines] == ["| 1 | rejected |", "| 5 | invalid | ", "| 2 | invalid | "]
+    assert lines[1].startswith("| 5 | invalid | a \\| b c | x, y |")
+    assert "`pipelines why board 'a'`" in lines[0]
 
 
 def test_a_table_of_many_reasons_stays_readable() -> None:
     """Ten reasons are shown and the others counted, of a sync as of a contract."""
     reasons = {(Outcome.REJECTED, f"reason {number}"): Reason(1) for number in range(12)}
-    assert reasons_table(reasons).splitlines()[-1] == "| | | and 2 more reasons | |"
+    assert reasons_table(reasons, "board").splitlines()[-1] == "| | | and 2 more reasons | | |"
     rules = [Broken(f"column {number}", "min", number, ("1",)) for number in range(12)]
     lines = rules_table(rules).splitlines()
     assert lines[2] == "| 11 | column 11 | min | 1 |"
@@ -58,4 +59,4 @@ def test_a_table_of_many_reasons_stays_readable() -> None:
 
 def test_where_all_is_well_the_table_says_so() -> None:
     """An empty table would look like a fault of the page."""
-    assert reasons_table({}) == rules_table([]) == "none"
+    assert reasons_table({}, "board") == rules_table([]) == "none"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +16,21 @@ from pipelines.delivery.deliver import Delivery
 from pipelines.delivery.destination import Found, Limits
 from pipelines.delivery.errors import PipelinesError
 from pipelines.delivery.fingerprint import fingerprint
-from pipelines.delivery.ledger import Ledger, Priority, Run, Turn
+from pipelines.delivery.gates import Gates
+from pipelines.delivery.ledger import Known, Ledger, Priority, Run, Turn, schema
 from pipelines.delivery.messages import Answer, Call, Exchange, Lost, NotSent, Request
 from pipelines.delivery.pace import Pace
+from pipelines.delivery.removal import Vanishing
 from pipelines.delivery.report import Report
 from pipelines.delivery.retry import RetryPolicy
 from pipelines.delivery.upsert import Built, Outcome, Payload, Upsert, Verdict
 
 Sleep = Callable[[float], Awaitable[None]]
 Fault = Callable[[Request], Exchange | None]
+
+
+class Died(BaseException):
+    """The process ends here."""
 
 
 class FakePort:
@@ -121,21 +127,9 @@ class FakeDestination:
 
     async def send(self, batch: Sequence[Upsert], call: Call) -> Sequence[Verdict]:
         body = orjson.dumps({f"/{upsert.key}": upsert.payload for upsert in batch})
-        exchange = await call(
-            Request("PUT", "/" + "+".join(u.key for u in batch), body=body, repeatable=self.resend_is_safe)
-        )
-        match exchange:
-            case Lost(reason):
-                verdict = Verdict(Outcome.UNKNOWN, reason)
-            case NotSent(reason):
-                verdict = Verdict(Outcome.NOT_SENT, reason)
-            case Answer(status=code) if 200 <= code < 300:
-                verdict = Verdict(Outcome.ACCEPTED, status=code)
-            case Answer(status=code) if code == 429 or code >= 500:
-                verdict = Verdict(Outcome.FAILED, str(code), code)
-            case Answer(status=code):
-                verdict = Verdict(Outcome.REJECTED, exchange.text(), code)
-        return [verdict] * len(batch)
+        path = "/" + "+".join(u.key for u in batch)
+        exchange = await call(Request("PUT", path, body=body, repeatable=self.resend_is_safe))
+        return [verdict_of(exchange)] * len(batch)
 
     async def read_back(self, upsert: Upsert, call: Call) -> Found | None:
         if not self.readable:
@@ -146,14 +140,38 @@ class FakeDestination:
         return Found(exchange.json() if exchange.ok else None)
 
     async def remove(self, key: str, payload: Payload, call: Call) -> Verdict:
-        await call(Request("DELETE", f"/{key}"))
-        return Verdict(Outcome.ACCEPTED)
+        return verdict_of(await call(Request("DELETE", f"/{key}", repeatable=True)))
 
     def check(self) -> Request:
         return Request("GET", "/")
 
     def describe(self, upsert: Upsert) -> str:
         return f"PUT /{upsert.key}"
+
+
+def verdict_of(exchange: Exchange) -> Verdict:
+    match exchange:
+        case Lost(reason):
+            return Verdict(Outcome.UNKNOWN, reason)
+        case NotSent(reason):
+            return Verdict(Outcome.NOT_SENT, reason)
+        case Answer(status=code) if 200 <= code < 300:
+            return Verdict(Outcome.ACCEPTED, status=code)
+        case Answer(status=code) if code == 429 or code >= 500:
+            return Verdict(Outcome.FAILED, str(code), code)
+        case Answer(status=code):
+            return Verdict(Outcome.REJECTED, exchange.text(), code)
+
+
+class Left:
+    """A source that has these keys and no others. `partitions`: those that it speaks for; None: all."""
+
+    def __init__(self, *keys: str, partitions: Sequence[str] | None = None) -> None:
+        self.keys = keys
+        self.partitions = partitions
+
+    def vanished(self, known: Iterable[Known]) -> list[str]:
+        return [one.key for one in known if one.key not in self.keys]
 
 
 def upsert(key: str, value: Any, as_of: str = "2013-01-01", rows: tuple[int, ...] = (0,), **more: Any) -> Upsert:
@@ -179,10 +197,20 @@ class Bench:
         await asyncio.sleep(0)
 
     def delivery(
-        self, sync: str = "board", deadline: Deadline | None = None, sleep: Sleep | None = None, **options: Any
+        self,
+        sync: str = "board",
+        *,
+        deadline: Deadline | None = None,
+        sleep: Sleep | None = None,
+        mode: str = "sandbox",
+        gates: Mapping[str, Any] | None = None,
+        **options: Any,
     ) -> Delivery:
+        """A run of the sync; `gates`: with gates of these fields."""
         self.runs += 1
         report = Report()
+        run = Run(f"run-{self.runs}", sync, "config", float(self.runs))
+        scope = self.ledger.scope("fake", mode, "address", "", 0.0)
         limits = Limits(in_flight=4)
         pace = Pace(limits.windows, clock=self.clock, sleep=self.sleep)
         rules = AccountRules("fake", "http://127.0.0.1:9", self.destination.transient, "start it", False)
@@ -198,19 +226,31 @@ class Bench:
             sleep=sleep or self.sleep,
         )
         return Delivery(
-            run=Run(f"run-{self.runs}", sync, "config"),
+            run=run,
             ledger=self.ledger,
-            scope=self.ledger.scope("fake", "sandbox", "address", "", 0.0),
+            scope=scope,
             turn=Turn(self.ledger, "fake", Priority.MANUAL, caller, deadline=deadline),
             destination=self.destination,
             caller=caller,
             limits=limits,
+            gates=None if gates is None else Gates(self.ledger, scope, run, **gates),
             report=report,
             **options,
         )
 
-    async def deliver(self, *upserts: Upsert, newest: Mapping[str, str] | None = None, **options: Any) -> Report:
-        return await self.delivery(**options).deliver(Built(list(upserts)), newest)
+    async def deliver(
+        self,
+        *upserts: Upsert,
+        newest: Mapping[str, str] | None = None,
+        vanishing: Vanishing | None = None,
+        **options: Any,
+    ) -> Report:
+        return await self.delivery(**options).deliver(Built(list(upserts)), newest, vanishing)
+
+    def rows(self, table: str) -> list[dict[str, Any]]:
+        """What a table of the ledger holds."""
+        with self.ledger.reading() as connection:
+            return [dict(row._mapping) for row in connection.execute(schema.metadata.tables[table].select())]
 
     def close(self) -> None:
         self.ledger.close()

@@ -271,16 +271,26 @@ async def test_a_write_that_may_have_arrived_is_never_called_not_sent(first: Exc
     line = Line(lambda _: first)
     caller = line.caller(Patience())
 
-    async def stop(seconds: float) -> None:
-        caller.stop(AccountUnavailable("enough"))
-        await Line.sleep(line, seconds)
-
-    caller._sleep = stop
+    sent = asyncio.create_task(caller(SAFE))
+    await line.sleep(0.2)
+    caller.stop(AccountUnavailable("enough"))
     if left is None:
         with pytest.raises(AccountUnavailable, match="enough"):
-            await caller(SAFE)
+            await sent
     else:
-        assert await caller(SAFE) == left
+        assert await sent == left
+    assert len(line.left) == 1
+
+
+async def test_a_stop_ends_the_wait_for_a_retry() -> None:
+    """A request that a server asked to come back in minutes keeps no run alive whose account was stopped meanwhile."""
+    line = Line(lambda _: answer(503, **{"retry-after": "250"}))
+    caller = line.caller(Patience())
+    sent = asyncio.create_task(ended(caller))
+    await line.sleep(5.0)
+    caller.stop(AccountUnavailable("enough"))
+    assert "enough" in str(await sent)
+    assert line.now < START + 7.0
 
 
 async def test_secrets_in_an_answer_are_in_no_sentence() -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -14,19 +15,7 @@ from pipelines.delivery.errors import AccountUnavailable, LedgerError
 from pipelines.delivery.ledger import schema
 from pipelines.delivery.messages import Exchange, Lost, Request
 from pipelines.delivery.upsert import Built, Outcome, Upsert
-from tests.delivery.fakes import Bench, FakeDestination, answer, lost_before, refused, status, upsert
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    bench = Bench(tmp_path)
-    yield bench
-    bench.close()
-
-
-def rows(bench: Bench, table: str) -> list[dict[str, object]]:
-    with bench.ledger.reading() as connection:
-        return [dict(row._mapping) for row in connection.execute(schema.metadata.tables[table].select())]
+from tests.delivery.fakes import Bench, FakeDestination, FakePort, answer, lost_before, refused, status, upsert
 
 
 async def test_second_run_over_unchanged_data_makes_no_request(bench: Bench) -> None:
@@ -46,7 +35,7 @@ async def test_only_what_changed_is_sent(bench: Bench) -> None:
     bench.port.requests.clear()
     await bench.deliver(upsert("a", 1), upsert("b", 3))
     assert bench.port.writes == ["/b"]
-    assert rows(bench, "deliveries")[-1]["old"] == '{"value":2}'
+    assert bench.rows("deliveries")[-1]["old"] == '{"value":2}'
 
 
 async def test_older_reading_never_overwrites_a_newer_one(bench: Bench) -> None:
@@ -85,7 +74,7 @@ async def test_rejected_upsert_blocks_nothing_but_itself(bench: Bench) -> None:
     report = await bench.deliver(upsert("a", 1), upsert("b", 2, bad=True), upsert("c", 3))
     assert report.total(Outcome.ACCEPTED) == 2
     assert report.total(Outcome.REJECTED) == 1
-    (open_row,) = rows(bench, "open_outcomes")
+    (open_row,) = bench.rows("open_outcomes")
     assert (open_row["key"], open_row["status"]) == ("b", 400)
     assert "bad item" in str(open_row["reason"])
 
@@ -152,7 +141,7 @@ async def test_credentials_refused_stop_the_account_at_once(bench: Bench) -> Non
     assert report.total(Outcome.NOT_SENT) == 600
     assert len(bench.port.requests) <= 4
     assert "401" in report.stopped
-    assert len(rows(bench, "open_outcomes")) == 600
+    assert len(bench.rows("open_outcomes")) == 600
 
 
 async def test_plan_refused_three_times_in_a_row_stops_the_account(bench: Bench) -> None:
@@ -218,7 +207,7 @@ async def test_a_pause_finds_the_ledger_up_to_date(bench: Bench) -> None:
 
     async def look(seconds: float) -> None:
         if seconds >= 1.0:
-            seen.append(len(rows(bench, "open_outcomes")))
+            seen.append(len(bench.rows("open_outcomes")))
         await Bench.sleep(bench, seconds)
 
     delivery = bench.delivery(sleep=look)
@@ -240,7 +229,7 @@ async def test_the_end_of_a_runs_time_leaves_the_rest_not_sent(bench: Bench) -> 
     assert accepted == len(bench.port.held) == len(bench.port.writes) > 0
     assert report.total(Outcome.NOT_SENT) == 50 - accepted
     assert "2 minutes that the run was given" in report.stopped
-    assert rows(bench, "attempts") == []
+    assert bench.rows("attempts") == []
 
 
 async def test_a_turn_that_does_not_come_in_time_ends_the_run(bench: Bench) -> None:
@@ -251,7 +240,7 @@ async def test_a_turn_that_does_not_come_in_time_ends_the_run(bench: Bench) -> N
     assert bench.port.requests == []
     assert report.total(Outcome.NOT_SENT) == 1
     assert "other runs of the account" in report.stopped
-    assert len(rows(bench, "open_outcomes")) == 1
+    assert len(bench.rows("open_outcomes")) == 1
 
 
 async def test_transient_refusals_are_retried(bench: Bench) -> None:
@@ -275,11 +264,11 @@ async def test_open_outcome_is_closed_by_a_later_run(bench: Bench) -> None:
     """What was not sent is sent by the next run, and then nothing is open any more."""
     bench.port.always = refused
     await bench.deliver(upsert("a", 1))
-    assert len(rows(bench, "open_outcomes")) == 1
+    assert len(bench.rows("open_outcomes")) == 1
     bench.port.always = None
     await bench.deliver(upsert("a", 1))
-    assert rows(bench, "open_outcomes") == []
-    assert rows(bench, "attempts") == []
+    assert bench.rows("open_outcomes") == []
+    assert bench.rows("attempts") == []
 
 
 async def test_killed_between_send_and_record_is_settled_by_the_next_run(bench: Bench) -> None:
@@ -323,7 +312,7 @@ async def test_value_that_went_back_after_an_attempt_that_cannot_be_read_back_is
     if again == "after another kill":
         await bench.deliver(upsert("b", 1))
     await bench.deliver(upsert("a", 1))
-    held, left = bench.port.held["/a"], rows(bench, "open_outcomes")
+    held, left = bench.port.held["/a"], bench.rows("open_outcomes")
     bench.close()
     assert held == {"value": 1}
     assert left == []
@@ -352,7 +341,7 @@ async def test_upsert_sent_again_after_a_kill_and_rejected_stays_open(bench: Ben
     bench.port.faults = [lambda _: None, status(400)]
     report = await bench.deliver(upsert("a", 1))
     assert report.total(Outcome.REJECTED) == 1
-    assert [row["outcome"] for row in rows(bench, "open_outcomes")] == ["rejected"]
+    assert [row["outcome"] for row in bench.rows("open_outcomes")] == ["rejected"]
 
 
 async def test_check_that_cannot_be_made_stops_before_the_first_write(bench: Bench) -> None:
@@ -369,7 +358,7 @@ async def test_attempts_are_committed_before_the_request_leaves(bench: Bench) ->
     seen: list[int] = []
 
     def look(_: Request) -> None:
-        seen.append(len(rows(bench, "attempts")))
+        seen.append(len(bench.rows("attempts")))
 
     bench.port.faults = [look]
     await bench.deliver(upsert("a", 1))
@@ -401,12 +390,105 @@ async def test_resend_all_sends_unchanged_but_not_older(bench: Bench) -> None:
     assert report.total(Outcome.SUPERSEDED) == 1
 
 
+async def test_resend_all_sends_once_over_retries(bench: Bench) -> None:
+    """A resend that was stopped halfway goes on in its retry with what is left, and a third try sends nothing."""
+    everything = [upsert(f"k{n}", n) for n in range(20)]
+    await bench.deliver(*everything)
+    asked = time.time()
+    bench.port.requests.clear()
+    bench.port.faults = [lambda _: None] * 8 + [status(401)] * 20
+    await bench.deliver(*everything, resend_before=asked)
+    bench.port.faults = []
+    await bench.deliver(*everything, resend_before=asked)
+    arrived = Counter(path for path in bench.port.writes)
+    assert set(arrived) == {f"/{one.key}" for one in everything}
+    assert 20 <= arrived.total() <= 20 + 4
+    bench.port.requests.clear()
+    report = await bench.deliver(*everything, resend_before=asked)
+    assert bench.port.requests == []
+    assert report.total(Outcome.UNCHANGED) == 20
+
+
+async def test_error_that_may_hide_a_write_leaves_the_key_in_doubt(tmp_path: Path) -> None:
+    """2 was refused with 500 for good but stands there, and 1 is true again: 1 is sent, though it was accepted last."""
+    bench = Bench(tmp_path, FakeDestination(resend_is_safe=True))
+    await bench.deliver(upsert("a", 1))
+
+    def act_and_fail(request: Request) -> Exchange:
+        bench.port.act(request)
+        return answer(500)
+
+    bench.port.always = act_and_fail
+    assert (await bench.deliver(upsert("a", 2))).total(Outcome.FAILED) == 1
+    bench.port.always = None
+    await bench.deliver(upsert("a", 1))
+    held = bench.port.held
+    bench.close()
+    assert held == {"/a": {"value": 1}}
+
+
+async def test_value_read_before_a_correction_does_not_undo_it(bench: Bench) -> None:
+    """A backfill read a day and waits; the day is corrected and delivered; the backfill's turn changes nothing."""
+    await bench.deliver(upsert("a", 1))
+    backfill = bench.delivery()
+    await bench.deliver(upsert("a", 2))
+    report = await backfill.deliver(Built([upsert("a", 1), upsert("b", 1)]))
+    assert bench.port.held == {"/a": {"value": 2}, "/b": {"value": 1}}
+    assert (report.total(Outcome.SUPERSEDED), report.total(Outcome.ACCEPTED)) == (1, 1)
+
+
+async def test_run_that_is_cancelled_writes_down_the_answers_that_came(bench: Bench) -> None:
+    """Somebody stops it while the last answers are due: those that are there are accepted, the others attempted."""
+    bench.port.always = None
+    first = asyncio.Event()
+    never = asyncio.Event()
+
+    class Hanging(FakePort):
+        async def send(self, request: Request) -> Exchange:
+            if request.path == "/b":
+                await never.wait()
+            try:
+                return await super().send(request)
+            finally:
+                first.set()
+
+    bench.port = Hanging()
+    running = asyncio.create_task(bench.deliver(upsert("a", 1), upsert("b", 1)))
+    await first.wait()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert [row["key"] for row in bench.rows("state")] == ["a"]
+    assert [row["key"] for row in bench.rows("attempts")] == ["b"]
+    await asyncio.sleep(0.01)
+    assert bench.port.writes == ["/a"]
+
+
+async def test_defect_in_a_destination_surfaces_as_itself(bench: Bench) -> None:
+    """An error that nobody foresaw ends the delivery at once, as what it is, and no further request leaves."""
+    bench.port.latency_s = 0.01
+
+    def defect(_: Request) -> Exchange:
+        msg = "a defect"
+        raise KeyError(msg)
+
+    bench.port.faults = [lambda _: None, defect]
+    with pytest.raises(KeyError, match="a defect"):
+        await bench.deliver(*(upsert(f"k{n}", n) for n in range(4)))
+    sent = len(bench.port.requests)
+    await asyncio.sleep(0.05)
+    assert len(bench.port.requests) == sent
+    assert len(bench.rows("state")) + len(bench.rows("attempts")) == 4
+
+
 async def test_dry_sends_nothing(bench: Bench) -> None:
     """A dry run plans and touches neither the API nor the ledger."""
     report = await bench.deliver(upsert("a", 1), dry=True)
     assert bench.port.requests == []
     assert report.total(Outcome.NOT_SENT) == 1
-    assert rows(bench, "attempts") == []
+    assert bench.rows("attempts") == []
 
 
 async def test_in_flight_stays_within_the_limit(bench: Bench) -> None:

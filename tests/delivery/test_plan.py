@@ -16,9 +16,19 @@ def same(payload: Payload) -> Payload:
     return payload
 
 
-def state(value: object, as_of: str = "2013-01-01", sync: str = "board", version: int = fingerprint.VERSION) -> State:
+def state(
+    value: object,
+    as_of: str = "2013-01-01",
+    sync: str = "board",
+    version: int = fingerprint.VERSION,
+    *,
+    accepted_at: float = 0.0,
+    removed: bool = False,
+    read_at: float = 0.0,
+) -> State:
     payload = {"value": value}
-    return State(sync, as_of, fingerprint.fingerprint(payload), version, payload)
+    mark = fingerprint.fingerprint(payload)
+    return State(sync, as_of, mark, version, payload, accepted_at, removed, read_at)
 
 
 def test_same_key_and_time_with_different_payloads_are_all_invalid() -> None:
@@ -50,6 +60,65 @@ def test_month_sends_a_latest_only_key_once_with_its_newest_reading() -> None:
     assert len(plan.superseded) == 30
 
 
+def test_later_read_value_of_the_same_time_stands() -> None:
+    """A run that read a day before it was corrected does not undo the correction that another run has delivered."""
+    known = {"a": state(2, read_at=200.0)}
+    early = make_plan([upsert("a", 1)], known, sync="board", normalise=same, read_at=100.0)
+    assert (early.to_send, len(early.superseded)) == ([], 1)
+    late = make_plan([upsert("a", 1)], known, sync="board", normalise=same, read_at=300.0)
+    assert len(late.update) == 1
+    newer = make_plan([upsert("a", 1, "2013-01-02")], known, sync="board", normalise=same, read_at=100.0)
+    assert len(newer.update) == 1
+
+
+def test_same_value_read_earlier_is_unchanged() -> None:
+    """Two runs that agree supersede nothing, whoever read first."""
+    plan = make_plan([upsert("a", 1)], {"a": state(1, read_at=200.0)}, sync="board", normalise=same, read_at=100.0)
+    assert len(plan.unchanged) == 1
+
+
+def test_key_in_doubt_is_sent() -> None:
+    """Where nobody knows what stands there, the value that was accepted last is sent as well."""
+    doubt = State("board", "2013-01-01", "", fingerprint.VERSION, {"value": 1})
+    assert len(make_plan([upsert("a", 1)], {"a": doubt}, sync="board", normalise=same).update) == 1
+    old = State("board", "2013-01-01", "", 0, {"value": 1})
+    assert len(make_plan([upsert("a", 1)], {"a": old}, sync="board", normalise=same).update) == 1
+
+
+def test_resend_all_is_once_over_retries() -> None:
+    """A retry of the run sends what the first try left, not again what was accepted since it was asked for."""
+    known = {"a": state(1, accepted_at=50.0), "b": state(1, accepted_at=150.0)}
+    given_upserts = [upsert("a", 1), upsert("b", 1)]
+    plan = make_plan(given_upserts, known, sync="board", normalise=same, resend_before=100.0)
+    assert [one.key for one in plan.again] == ["a"]
+    assert [one.key for one in plan.unchanged] == ["b"]
+    assert [one.key for one in plan.to_send] == ["a"]
+    assert plan.update == []
+
+
+def test_resend_all_keeps_the_stale_guard() -> None:
+    """Asked for everything, a plan still sends nothing over a newer reading, of the ledger or of the store."""
+    known = {"a": state(1, "2013-01-02")}
+    old = [upsert("a", 1, "2013-01-01"), upsert("b", 1, "2013-01-01")]
+    plan = make_plan(old, known, sync="board", normalise=same, newest={"b": "2013-01-02"}, resend_before=100.0)
+    assert (plan.to_send, len(plan.superseded)) == ([], 2)
+
+
+def test_resend_all_does_not_take_a_key_from_another_sync() -> None:
+    """A key belongs to one sync, whatever the run was asked for."""
+    plan = make_plan([upsert("a", 1)], {"a": state(1, sync="floor")}, sync="board", normalise=same, resend_before=9.0)
+    assert (plan.to_send, len(plan.invalid)) == ([], 1)
+
+
+def test_what_is_left_out_of_a_plan_stands_in_no_list_of_it() -> None:
+    """Without some keys a plan sends the others, and what was not to be sent is as it was."""
+    known = {"b": state(0), "c": state(1), "d": state(1, accepted_at=500.0)}
+    everything = [upsert(key, 1) for key in "abcd"]
+    plan = make_plan(everything, known, sync="board", normalise=same, resend_before=100.0).without({"a", "b", "d"})
+    assert [one.key for one in plan.to_send] == ["c"]
+    assert [one.key for one in plan.unchanged] == ["d"]
+
+
 upserts = st.lists(
     st.builds(
         lambda key, value, day: upsert(key, value, f"2013-01-{day:02}"),
@@ -62,27 +131,43 @@ upserts = st.lists(
 states = st.dictionaries(
     st.sampled_from("abcd"),
     st.builds(
-        lambda value, day, sync: state(value, f"2013-01-{day:02}", sync),
+        lambda value, day, sync, removed, read_at: state(
+            value, f"2013-01-{day:02}", sync, removed=removed, read_at=read_at
+        ),
         st.integers(0, 3),
         st.integers(1, 9),
         st.sampled_from(["board", "other"]),
+        st.booleans(),
+        st.sampled_from([0.0, 50.0, 100.0]),
     ),
 )
 
 
-@given(upserts, states)
-def test_every_upsert_is_placed_once(given_upserts: list[Upsert], known: dict[str, State]) -> None:
+read_times = st.sampled_from([0.0, 50.0, 100.0])
+resends = st.sampled_from([None, 1.0])
+
+
+@given(upserts, states, read_times, resends)
+def test_every_upsert_is_placed_once(
+    given_upserts: list[Upsert], known: dict[str, State], read_at: float, resend_before: float | None
+) -> None:
     """Whatever is planned: nothing is lost, nothing is counted twice."""
-    plan = make_plan(given_upserts, known, sync="board", normalise=same)
-    placed = [*plan.create, *plan.update, *plan.unchanged, *plan.superseded]
+    plan = make_plan(given_upserts, known, sync="board", normalise=same, read_at=read_at, resend_before=resend_before)
+    placed = [*plan.create, *plan.update, *plan.again, *plan.unchanged, *plan.superseded]
     assert len(placed) + len(plan.invalid) == len(given_upserts)
 
 
-@given(upserts, states)
-def test_nothing_sent_is_older_than_what_stands_there(given_upserts: list[Upsert], known: dict[str, State]) -> None:
-    """No sent upsert is older than the ledger's state or than another upsert of its key."""
-    plan = make_plan(given_upserts, known, sync="board", normalise=same)
+@given(upserts, states, read_times, resends)
+def test_nothing_sent_is_older_than_what_stands_there(
+    given_upserts: list[Upsert], known: dict[str, State], read_at: float, resend_before: float | None
+) -> None:
+    """No sent upsert is older than the ledger's state or than another upsert of its key, nor was it read before."""
+    plan = make_plan(given_upserts, known, sync="board", normalise=same, read_at=read_at, resend_before=resend_before)
     for sent in plan.to_send:
-        assert sent.key not in known or known[sent.key].as_of <= sent.as_of
         assert all(other.as_of <= sent.as_of for other in given_upserts if other.key == sent.key)
-        assert sent.key not in known or known[sent.key].sync == "board"
+        if sent.key in known:
+            there = known[sent.key]
+            assert there.as_of <= sent.as_of
+            assert there.sync == "board" or there.removed
+            same_again = there.fingerprint == sent.fingerprint and not there.removed
+            assert same_again or (there.as_of, there.read_at) <= (sent.as_of, read_at)

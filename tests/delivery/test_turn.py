@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 import subprocess
 import sys
 import time
@@ -11,10 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from pipelines.delivery.deadline import Deadline
-from pipelines.delivery.errors import AccountUnavailable
+from pipelines.delivery.destination import Window
+from pipelines.delivery.errors import AccountUnavailable, LedgerError
 from pipelines.delivery.ledger import Ledger, Priority, Turn
+from pipelines.delivery.pace import Pace
 
 HOLDER = """
 import asyncio, sys
@@ -146,6 +151,86 @@ async def test_waiting_for_the_turn_ends_at_the_deadline(ledger: Ledger) -> None
             async with late.hold():
                 raise AssertionError
         assert not holder.wanted()
+
+
+async def test_long_wait_tells_who_holds_the_turn(ledger: Ledger, caplog: pytest.LogCaptureFixture) -> None:
+    """The log of whoever waits names the run, the process and the machine that have the turn."""
+    holder = Turn(ledger, "quota", Priority.MANUAL, Notes(), run="run-7")
+    async with holder.hold():
+        with holder.transaction(reserve=1):
+            pass
+        waiter = Turn(ledger, "quota", Priority.SCHEDULED, Notes(), tell_after_s=0.2)
+        waiting = asyncio.create_task(waiter.hold().__aenter__())
+        while not caplog.messages:
+            await asyncio.sleep(0.05)
+        waiting.cancel()
+        await asyncio.wait([waiting])
+    (said,) = caplog.messages
+    assert f"run run-7 (process {os.getpid()} on {socket.gethostname()})" in said
+
+
+async def test_next_holder_of_a_lock_that_can_be_lost_waits_until_the_last_one_knows(ledger: Ledger) -> None:
+    """After a holder that did not end its turn nothing is sent at once on PostgreSQL; a file's lock is never lost."""
+
+    async def die() -> None:
+        turn = Turn(ledger, "quota", Priority.MANUAL, Notes())
+        async with turn.hold():
+            with turn.transaction(reserve=7):
+                pass
+            raise ConnectionError
+
+    with pytest.raises(ConnectionError):
+        await die()
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    for expected in ([2.0] if ledger.dialect == "postgresql" else [], []):
+        slept.clear()
+        async with Turn(ledger, "quota", Priority.MANUAL, Notes(), sleep=sleep).hold():
+            pass
+        assert slept == expected
+
+
+async def test_holder_that_lost_its_connection_may_not_send(postgres: Callable[[], str]) -> None:
+    """Asked after a while whether it still has the turn, a holder whose connection was ended gets an error."""
+    ledger = Ledger(postgres())
+    now = 100.0
+    turn = Turn(ledger, "quota", Priority.MANUAL, Notes(), clock=lambda: now)
+    hold = turn.hold()
+    await hold.__aenter__()
+    turn.check()
+    now += 10
+    turn.check()
+    with ledger.engine.begin() as connection:
+        connection.execute(
+            text(
+                "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and pid <> pg_backend_pid()"
+            )
+        )
+    now += 10
+    with pytest.raises(LedgerError, match="was lost"):
+        turn.check()
+    with pytest.raises(LedgerError):
+        await hold.__aexit__(None, None, None)
+    ledger.close()
+
+
+async def test_machines_whose_clocks_differ_share_one_pace(postgres: Callable[[], str]) -> None:
+    """What one machine sent counts for the next one as long as it should, whatever their own clocks show."""
+    url = postgres()
+    for off in (-1000.0, 1000.0):
+        here = Ledger(url)
+        there = Ledger(url, local_clock=lambda off=off: time.time() + off)
+        paces = [Pace((Window(10, 60.0),), clock=ledger.clock) for ledger in (here, there)]
+        async with Turn(here, f"quota {off}", Priority.MANUAL, paces[0]).hold():
+            for _ in range(10):
+                await paces[0].acquire()
+        async with Turn(there, f"quota {off}", Priority.MANUAL, paces[1]).hold():
+            assert 30 < paces[1].due_in() < 70
+        here.close()
+        there.close()
 
 
 async def test_quotas_do_not_hold_each_other_up(ledger: Ledger) -> None:

@@ -91,3 +91,9 @@ def test_no_answer_crashes_the_judge_and_no_reason_is_long(status: int, body: by
     """Any status with any bytes gives a verdict with a reason of bounded length."""
     verdict = judge(Answer(status, {}, body, 0.0), account())
     assert len(verdict.reason) < 420
+
+
+def test_no_control_character_gets_into_a_reason() -> None:
+    """What an API says goes to databases and terminals: PostgreSQL refuses NUL, a terminal obeys escapes."""
+    verdict = judge(answer(400, {"message": "bad\0 name \x1b[31m"}), account())
+    assert verdict.reason == "400 Bad Request: bad\ufffd name \ufffd[31m"

@@ -143,7 +143,7 @@ def test_every_field_counts_unless_some_are_chosen(change: dict[str, Any]) -> No
         ({"area_code": "A", "active": None}, {}, "active is empty for area_code 'A'"),
         ({"area_code": "A", "open": "perhaps"}, {"allow_candidates_apply": "open"}, "open: 'perhaps' is neither true"),
         ({"area_code": "A", "tags": 5.5}, {}, "tags: 5.5 is neither a text nor a list of texts"),
-        ({"area_code": "A", "parent_code": "A"}, {}, "parent A leads back to the area itself"),
+        ({"area_code": "A", "parent_code": "A"}, {}, "parent 'A' leads back to the area itself"),
     ],
 )
 def test_a_row_that_is_no_area_is_invalid_with_its_reason(row: dict[str, Any], fields: Any, reason: str) -> None:
@@ -165,8 +165,8 @@ def test_those_on_a_circle_are_refused_and_those_below_it_are_not_blamed() -> No
     """A circle of parents makes its own areas invalid, each with its reason; the rest of the table goes on."""
     built = sync().build(tree(A="B", B="A", C="A", T=None))
     assert {one.key: one.reason for one in built.dropped} == {
-        "A": "parent B leads back to the area itself",
-        "B": "parent A leads back to the area itself",
+        "A": "parent 'B' leads back to the area itself",
+        "B": "parent 'A' leads back to the area itself",
     }
     assert [upsert.key for upsert in built.upserts] == ["C", "T"]
 

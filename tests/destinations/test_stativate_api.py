@@ -73,6 +73,17 @@ async def test_a_read_back_notices_another_value() -> None:
     assert found.payload == {"value": "103K"}
 
 
+async def test_a_read_back_leaves_out_what_the_sync_does_not_send() -> None:
+    """A colour that somebody chose in the app is no difference to a sync that sends none; one that it sends is."""
+    colorless = {field: value for field, value in BODY.items() if field != "colorNo"}
+    stativate = Stativate(account())
+    call = Script({f"GET {SALES}": answer(200, {**STATUS, "colorNo": 12})})
+    for body, same in ((colorless, True), ({**BODY, "colorNo": 3}, False)):
+        found = await stativate.read_back(upsert("sales-100", body), call)
+        assert found is not None
+        assert (found.payload == stativate.normalise(body)) is same
+
+
 async def test_nothing_at_the_key_is_told_from_no_answer() -> None:
     """404, which has no body, means that nothing stands there; all else means that nobody knows."""
     found = await Stativate(account()).read_back(upsert("sales-100", BODY), Script({f"GET {SALES}": answer(404)}))

@@ -126,6 +126,14 @@ def test_texts_with_an_offset_give_the_local_day() -> None:
     assert [day.day for day in days] == [1, 31, 1, 31]
 
 
+@pytest.mark.parametrize("zone", [" America/New_York", " UTC", "Z", "-04:00"])
+def test_the_name_of_a_zone_counts_like_an_offset(zone: str) -> None:
+    """A text that names a zone is an instant too: without it, the day would be that of somebody else's clock."""
+    day = date(2024, 3, 10) if zone in (" UTC", "Z") else date(2024, 3, 11)
+    texts = [f"2024-03-10 23:30:00{zone}", "2024-03-10 23:30 nonsense"]
+    assert converted(texts, "date") == ([day, None], [1])
+
+
 def test_a_midnight_that_does_not_exist_is_still_that_day() -> None:
     """Where the clock change skips midnight, a date written as midnight stays on its day."""
     assert (

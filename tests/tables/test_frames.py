@@ -126,3 +126,33 @@ def test_any_values_make_a_column(values: list[Any]) -> None:
     """Whatever a driver returns becomes a column of as many values, empty where they were."""
     array = array_of(values)
     assert [item.is_valid for item in array] == [value is not None for value in values]
+
+
+def test_what_is_stored_can_be_read_by_python() -> None:
+    """Times outside of Python's calendar become text, alone or in lists and structs; all others keep their type."""
+    far = pa.array([10**18, None], pa.timestamp("us"))
+    columns = {
+        "far": far,
+        "days": pa.array([10**7, None], pa.date32()),
+        "long": pa.array([2**62, None], pa.duration("s")),
+        "listed": pa.array([[10**18], None], pa.list_(pa.timestamp("us"))),
+        "inside": pa.StructArray.from_arrays([far], ["at"]),
+        "near": pa.array([date(9999, 12, 31), date(1, 1, 1)]),
+        "short": pa.array([1, None], pa.duration("s")),
+    }
+    stored = storable(pa.table(columns))
+    assert [field.name for field in stored.schema if not pa.types.is_string(field.type)] == ["near", "short"]
+    assert stored["days"].to_pylist() == ["29349-01-26", None]
+    assert len(stored.to_pylist()) == 2
+
+
+def test_a_float32_is_stored_as_the_number_that_it_is_written_as() -> None:
+    """0.1 with 32 bits is 0.1, not the 0.10000000149011612 that its bits would be with 64."""
+    values = [0.1, 16777216.0, None, float("inf")]
+    assert storable(pa.table({"x": pa.array(values, pa.float32())}))["x"].to_pylist() == values
+
+
+@pytest.mark.parametrize("number", ["Infinity", "-Infinity"])
+def test_a_decimal_that_arrow_cannot_take_is_text(number: str) -> None:
+    """PostgreSQL's numeric may be infinite, which no decimal of Arrow is."""
+    assert array_of([Decimal("1.5"), Decimal(number)]).to_pylist() == ["1.5", number]

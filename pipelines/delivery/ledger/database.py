@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -28,8 +29,8 @@ _ADDRESSES = (
 class Database:
     """One code path for SQLite and PostgreSQL. Thread-safe as far as SQLAlchemy's engine is."""
 
-    def __init__(self, url: str) -> None:
-        """Open the ledger, creating it if need be.
+    def __init__(self, url: str, *, local_clock: Callable[[], float] = time.time) -> None:
+        """Open the ledger, creating it if need be. `local_clock`: this machine's epoch seconds.
 
         Whatever the database cannot do later surfaces as LedgerError too, from any statement.
 
@@ -49,9 +50,13 @@ class Database:
                 raise LedgerError("a ledger in memory forgets everything", do="Give PIPELINES_LEDGER_URL a file.")
             self.folder = Path(parsed.database).absolute().parent
         self.engine = self._opened()
+        self._local_clock = local_clock
+        self._ahead = 0.0
         try:
             with self.engine.begin() as connection:
                 self.id = prepare(connection, uuid.uuid4().hex)
+                if self.dialect == "postgresql":
+                    self._ahead = self._ahead_of(connection)
         except BaseException:
             self.engine.dispose()
             raise
@@ -68,6 +73,16 @@ class Database:
             raise LedgerError(f"no driver for the ledger at {address} is installed: {error}", do=_ADDRESSES) from error
         speak_of(engine, address)
         return engine
+
+    def _ahead_of(self, connection: Connection) -> float:
+        """By how many seconds this machine's clock is ahead of the database's."""
+        before = self._local_clock()
+        there = connection.scalar(select(func.extract("epoch", func.clock_timestamp())))
+        return (before + self._local_clock()) / 2 - float(there or 0)
+
+    def clock(self) -> float:
+        """Epoch seconds that all who share the ledger agree on: a PostgreSQL server's clock, or this machine's."""
+        return self._local_clock() - self._ahead
 
     def close(self) -> None:
         """Close all connections."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 
 from sqlalchemy import Engine, event
@@ -11,8 +12,8 @@ from sqlalchemy.exc import DatabaseError, OperationalError
 from pipelines.delivery.errors import LedgerError
 
 _AGAIN = "then run the partitions again: what was accepted is not sent a second time."
-_FULL = frozenset({"13", "53100"})
-"""SQLite's SQLITE_FULL (https://sqlite.org/rescode.html), PostgreSQL's disk_full (its manual, appendix A)."""
+_FULL = frozenset({"13", "53100", "ENOSPC", "EDQUOT"})
+"""SQLite's SQLITE_FULL (https://sqlite.org/rescode.html), PostgreSQL's disk_full (its manual, appendix A), POSIX's."""
 _BUSY = frozenset({"5", "6"})
 """SQLITE_BUSY and SQLITE_LOCKED."""
 _NO_DATABASE = frozenset({"11", "26"})
@@ -63,7 +64,9 @@ def in_words(error: BaseException, address: str, *, lost: bool = False) -> Ledge
 
 
 def _code(error: BaseException) -> str:
-    """SQLite's primary result code or PostgreSQL's SQLSTATE."""
+    """SQLite's primary result code, PostgreSQL's SQLSTATE, or the name of an errno."""
+    if isinstance(error, OSError):
+        return errno.errorcode.get(error.errno or 0, "")
     if isinstance(error, sqlite3.Error):
         # What Python's own module complains of has no code.
         return str(getattr(error, "sqlite_errorcode", 0) & 0xFF)

@@ -27,6 +27,13 @@ def hold_of(connection: Connection, sync: str) -> Hold | None:
     return Hold(*row) if row else None
 
 
+def all_holds(connection: Connection) -> dict[str, Hold]:
+    """The syncs that are held, by name."""
+    table = schema.holds
+    rows = connection.execute(select(table.c.sync, table.c.since, table.c.who, table.c.reason).order_by(table.c.sync))
+    return {sync: Hold(*held) for sync, *held in map(tuple, rows)}
+
+
 def hold(ledger: Database, connection: Connection, sync: str, reason: str, now: float) -> None:
     """Keep the sync from sending until it is released."""
     ledger.put(connection, schema.holds, [{"sync": sync, "since": now, "who": who(), "reason": reason}])

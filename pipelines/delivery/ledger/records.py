@@ -19,18 +19,23 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Who writes: a run of a sync. `config` is the hash of the sync's configuration, kept with every delivery."""
+    """Who writes: a run of a sync. `config` is the hash of the sync's configuration, kept with every delivery.
+
+    `read_at`: Unix time at which the run began to read the rows that it delivers.
+    """
 
     id: str
     sync: str
     config: str
+    read_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class State:
     """What was last accepted at a key, at Unix time `accepted_at`; `removed`: it was taken away since.
 
-    The fingerprint is empty where something else may stand there by now.
+    `read_at`: when the run that said so had read its rows. The fingerprint is empty where something else may stand
+    there by now.
     """
 
     sync: str
@@ -40,6 +45,7 @@ class State:
     payload: Payload | None = None
     accepted_at: float = 0.0
     removed: bool = False
+    read_at: float = 0.0
 
     @property
     def outdated(self) -> bool:
@@ -54,15 +60,20 @@ class Attempt:
     upsert: Upsert
     sync: str
     run: str
+    read_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """An upsert with what became of it, as it is written down. `old` is the payload that stood there before."""
+    """An upsert with what became of it, as it is written down. `old` is the payload that stood there before.
+
+    `read_at`: as in `Run`, where another run read the upsert's rows than the one that writes this down.
+    """
 
     upsert: Upsert
     verdict: Verdict
     old: Payload | None = None
+    read_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +87,12 @@ class Parked:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A key that the sync has delivered and not removed, with the partition it came from."""
+    """A key that the sync has delivered and not removed, with the partition it came from, and when that was."""
 
     key: str
     partition: str
+    as_of: str = ""
+    accepted_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

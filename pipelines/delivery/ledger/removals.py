@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, bindparam, delete, func, select, update
 
 from pipelines.delivery.ledger import schema
 from pipelines.delivery.ledger.database import Database
 from pipelines.delivery.ledger.records import Known, Run, Scope
-from pipelines.delivery.upsert import ACCEPTED, Payload, Verdict
+from pipelines.delivery.ledger.store import Ledger
+from pipelines.delivery.upsert import ACCEPTED, Outcome, Payload, Verdict
 
 REMOVED = "removed"
 REMOVAL_FAILED = "removal_failed"
@@ -26,6 +27,7 @@ class Removal:
     partition: str
     as_of: str
     payload: Payload
+    fingerprint: str
 
 
 def known_keys(
@@ -36,7 +38,7 @@ def known_keys(
     wanted = [table.c.scope == scope.id, table.c.sync == sync, table.c.removed_at.is_(None)]
     if partitions is not None:
         wanted.append(ledger.among(table.c.partition, partitions))
-    rows = connection.execute(select(table.c.key, table.c.partition).where(*wanted))
+    rows = connection.execute(select(table.c.key, table.c.partition, table.c.as_of, table.c.accepted_at).where(*wanted))
     return [Known(*row) for row in map(tuple, rows)]
 
 
@@ -47,17 +49,34 @@ def count_known(connection: Connection, scope: Scope, sync: str) -> int:
     return connection.scalar(select(func.count()).select_from(table).where(*wanted)) or 0
 
 
-def removals_of(ledger: Database, connection: Connection, scope: Scope, keys: Sequence[str]) -> list[Removal]:
-    """The keys that still stand, with their last accepted payload."""
+def begin_removals(
+    ledger: Ledger, connection: Connection, scope: Scope, run: Run, known: Sequence[Known]
+) -> list[Removal]:
+    """Those of the keys that still stand as the run found them, with their last accepted payload.
+
+    From here on nobody can tell what stands there, until `record_removals`: should the key come back to the source, it
+    is sent whatever it says. What another run has delivered since the keys were found is left alone.
+    """
     table = schema.state
+    found = {one.key: (one.as_of, one.accepted_at) for one in known}
     rows = connection.execute(
-        select(table.c.key, table.c.partition, table.c.as_of, table.c.payload).where(
-            table.c.scope == scope.id, ledger.among(table.c.key, keys), table.c.removed_at.is_(None)
-        )
-    )
-    return [
-        Removal(key, partition, as_of, orjson.loads(payload)) for key, partition, as_of, payload in map(tuple, rows)
+        select(
+            table.c.key,
+            table.c.partition,
+            table.c.as_of,
+            table.c.payload,
+            table.c.fingerprint,
+            table.c.accepted_at,
+            table.c.run,
+        ).where(table.c.scope == scope.id, ledger.among(table.c.key, [*found]), table.c.removed_at.is_(None))
+    ).all()
+    removals = [
+        Removal(row.key, row.partition, row.as_of, orjson.loads(row.payload), row.fingerprint)
+        for row in rows
+        if found[row.key] == (row.as_of, row.accepted_at) or row.run == run.id
     ]
+    ledger.doubt(connection, scope, [one.key for one in removals])
+    return removals
 
 
 def record_removals(
@@ -72,7 +91,7 @@ def record_removals(
     """Write down what became of removals.
 
     The state of a key that is gone stays as a tombstone, so that an older reading does not bring it back. A key that
-    still stands is an open outcome.
+    still stands is an open outcome; where the API certainly did nothing, the ledger knows again what stands there.
     """
     gone = [one for one in done if one[1].outcome in ACCEPTED]
     if gone:
@@ -81,12 +100,20 @@ def record_removals(
         connection.execute(
             update(state)
             .where(state.c.scope == scope.id, ledger.among(state.c.key, keys))
-            .values(removed_at=now, run=run.id)
+            .values(removed_at=now, run=run.id, read_at=run.read_at)
         )
         connection.execute(
             delete(still_open).where(still_open.c.scope == scope.id, ledger.among(still_open.c.key, keys))
         )
         connection.execute(schema.deliveries.insert(), [_delivery(scope, run, *one, now) for one in gone])
+    untouched = [one for one, verdict in done if verdict.outcome in {Outcome.REJECTED, Outcome.NOT_SENT}]
+    if untouched:
+        connection.execute(
+            update(schema.state)
+            .where(schema.state.c.scope == scope.id, schema.state.c.key == bindparam("k"))
+            .values(fingerprint=bindparam("f")),
+            [{"k": one.key, "f": one.fingerprint} for one in untouched],
+        )
     failed = [_open(scope, run, *one, now) for one in done if one[1].outcome not in ACCEPTED]
     ledger.put(connection, schema.open_outcomes, failed, keep=("first_at",), add=("tries",))
 

@@ -1,4 +1,4 @@
-"""The ledger's tables. They are documented here because people query them with SQL; `versions` brings them up to date.
+"""The ledger's tables. People ask with SQL, LEDGER.md is made of the comments, `versions` brings them up to date.
 
 All times are Unix seconds, payloads are JSON text, `rows` are JSON lists of row numbers in the partition's stored
 extract. `scope` is one account in one mode at one address: state of the sandbox never answers for the live account.
@@ -29,20 +29,21 @@ meta = Table(
     metadata,
     Column("name", Text, primary_key=True),
     Column("value", Text, nullable=False),
-    comment="schema_version, and the ledger's own id",
+    comment="the version of these tables, and the ledger's own id",
 )
 
 scopes = Table(
     "scopes",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", Integer, primary_key=True, comment="what `scope` means in the other tables"),
     Column("account", Text, nullable=False),
-    Column("mode", Text, nullable=False),
+    Column("mode", Text, nullable=False, comment="sandbox, dry, live"),
     Column("address", Text, nullable=False, comment="hash of the base URL"),
     Column("sandbox", Text, nullable=False, comment="id of the sandbox, empty elsewhere"),
-    Column("since", Double, nullable=False),
+    Column("since", Double, nullable=False, comment="when the address was first seen, or confirmed"),
     Column("current", Boolean, nullable=False, comment="false: an address the account no longer has"),
     UniqueConstraint("account", "mode", "address", "sandbox"),
+    comment="accounts, each in one mode at one address",
 )
 
 state = Table(
@@ -51,16 +52,29 @@ state = Table(
     Column("scope", Integer, primary_key=True),
     Column("key", Text, primary_key=True),
     Column("sync", Text, nullable=False, comment="a key belongs to one sync"),
-    Column("as_of", Text, nullable=False),
+    Column("as_of", Text, nullable=False, comment="the time of what it says; empty: taken over from what stood there"),
     Column("payload", Text, nullable=False, comment="the last payload that the API accepted"),
-    Column("fingerprint", Text, nullable=False),
-    Column("fingerprint_version", Integer, nullable=False),
-    Column("remote_id", Text),
-    Column("partition", Text, nullable=False),
+    Column(
+        "fingerprint",
+        Text,
+        nullable=False,
+        comment="hash of the payload in the form that is compared; empty: it may have changed since",
+    ),
+    Column("fingerprint_version", Integer, nullable=False, comment="which way of hashing"),
+    Column("remote_id", Text, comment="the API's own id, where its answers tell it"),
+    Column("partition", Text, nullable=False, comment="where its newest row stands"),
     Column("accepted_at", Double, nullable=False),
-    Column("run", Text, nullable=False),
+    Column("run", Text, nullable=False, comment="the run that delivered it, or adopt:... of `pipelines adopt`"),
     Column("removed_at", Double, comment="the key was taken away; what stood there remains here"),
+    Column(
+        "read_at",
+        Double,
+        nullable=False,
+        server_default="0",
+        comment="when the stored rows that say so were read: of two values with one as_of the later read one stands",
+    ),
     sqlite_with_rowid=False,
+    comment="what was last accepted at each key",
 )
 
 attempts = Table(
@@ -70,12 +84,13 @@ attempts = Table(
     Column("key", Text, primary_key=True),
     Column("sync", Text, nullable=False),
     Column("as_of", Text, nullable=False),
-    Column("payload", Text, nullable=False),
+    Column("payload", Text, nullable=False, comment="what was sent"),
     Column("fingerprint", Text, nullable=False),
     Column("partition", Text, nullable=False),
     Column("rows", Text, nullable=False),
     Column("run", Text, nullable=False),
     Column("at", Double, nullable=False),
+    Column("read_at", Double, nullable=False, server_default="0", comment="as in state"),
     sqlite_with_rowid=False,
     comment="committed before the request leaves, gone with its answer: what stands here may or may not have arrived",
 )
@@ -111,14 +126,14 @@ open_outcomes = Table(
     Column("partition", Text, nullable=False),
     Column("as_of", Text, nullable=False),
     Column("outcome", Text, nullable=False, comment="rejected, failed, unknown, not_sent; removal_failed"),
-    Column("reason", Text, nullable=False),
-    Column("status", Integer),
+    Column("reason", Text, nullable=False, comment="the API's own words, or why it was not sent"),
+    Column("status", Integer, comment="HTTP status, where there was an answer"),
     Column("payload", Text, nullable=False),
-    Column("tries", Integer, nullable=False),
+    Column("tries", Integer, nullable=False, comment="runs that ended so for this key"),
     Column("first_at", Double, nullable=False),
     Column("last_at", Double, nullable=False),
     Column("run", Text, nullable=False),
-    Column("fingerprint", Text, nullable=False, server_default="", comment="of the payload"),
+    Column("fingerprint", Text, nullable=False, server_default="", comment="of that payload"),
     Column(
         "same",
         Integer,
@@ -133,22 +148,22 @@ open_outcomes = Table(
 paces = Table(
     "paces",
     metadata,
-    Column("quota", Text, primary_key=True),
-    Column("state", Text, nullable=False, comment="JSON: the recent send times"),
+    Column("quota", Text, primary_key=True, comment="mode and account, or the name of what accounts share"),
+    Column("state", Text, nullable=False, comment="JSON: the recent send times, and who has the turn"),
     Column(
         "reserved",
         Integer,
         nullable=False,
         comment="sends the holder may have made since `state` was written",
     ),
-    Column("holder", Text, comment="JSON: who has had the turn last: run, host, process, since"),
+    comment="how fast an allowance was used, as it passes from one holder of the turn to the next",
 )
 
 waiters = Table(
     "waiters",
     metadata,
-    Column("id", Text, primary_key=True),
-    Column("quota", Text, nullable=False),
+    Column("id", Text, primary_key=True, comment="drawn by lot"),
+    Column("quota", Text, nullable=False, comment="as in paces"),
     Column("priority", Integer, nullable=False, comment="0 scheduled, 1 manual, 2 backfill"),
     Column("since", Double, nullable=False),
     Column("seen", Double, nullable=False, comment="sign of life; older than a few seconds: gone"),

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, bindparam, delete, select, update
 from pipelines.delivery import fingerprint
 from pipelines.delivery.ledger import schema
 from pipelines.delivery.ledger.database import Database
+from pipelines.delivery.ledger.people import decide
 from pipelines.delivery.ledger.records import Attempt, Parked, Record, Run, Scope, State
 from pipelines.delivery.ledger.scopes import find_scope, take_address
 from pipelines.delivery.upsert import ACCEPTED, OPEN, Outcome, Payload, Upsert
@@ -35,7 +36,10 @@ class Ledger(Database):
     def confirm_address(self, account: str, address: str, now: float, *, same_tenant: bool) -> bool:
         """Take a live account's new address: with its state, or as a new tenant without any. False: nothing to do."""
         with self.engine.begin() as connection:
-            return take_address(connection, account, address, now, same_tenant=same_tenant)
+            changed = take_address(connection, account, address, now, same_tenant=same_tenant)
+            if changed:
+                decide(connection, "confirm", account, "same tenant" if same_tenant else "new tenant", now)
+            return changed
 
     def states(self, connection: Connection, scope: Scope, keys: Sequence[str], *, payloads: bool) -> dict[str, State]:
         """What was last accepted at these keys; keys never accepted are absent."""
@@ -48,15 +52,23 @@ class Ledger(Database):
             table.c.fingerprint_version,
             table.c.accepted_at,
             table.c.removed_at,
+            table.c.read_at,
         ]
         if payloads:
             columns.append(table.c.payload)
         rows = connection.execute(select(*columns).where(table.c.scope == scope.id, self.among(table.c.key, keys)))
         return {
             key: State(
-                sync, as_of, hashed, version, orjson.loads(payload[0]) if payload else None, at, removed is not None
+                sync,
+                as_of,
+                hashed,
+                version,
+                orjson.loads(payload[0]) if payload else None,
+                accepted_at,
+                removed is not None,
+                read_at,
             )
-            for key, sync, as_of, hashed, version, at, removed, *payload in map(tuple, rows)
+            for key, sync, as_of, hashed, version, accepted_at, removed, read_at, *payload in map(tuple, rows)
         }
 
     def accepted(self, connection: Connection, scope: Scope, sync: str) -> dict[str, tuple[Payload, str | None]]:
@@ -69,7 +81,7 @@ class Ledger(Database):
         )
         return {key: (orjson.loads(payload), remote_id) for key, payload, remote_id in map(tuple, rows)}
 
-    def advance(self, connection: Connection, scope: Scope, upserts: Iterable[Upsert]) -> None:
+    def advance(self, connection: Connection, scope: Scope, run: Run, upserts: Iterable[Upsert]) -> None:
         """Remember that unchanged values were seen at a newer `as_of`: an older, different one may not undo them."""
         table = schema.state
         rows = [{"k": upsert.key, "a": upsert.as_of, "p": upsert.partition} for upsert in upserts]
@@ -77,7 +89,27 @@ class Ledger(Database):
             connection.execute(
                 update(table)
                 .where(table.c.scope == scope.id, table.c.key == bindparam("k"), table.c.as_of < bindparam("a"))
-                .values(as_of=bindparam("a"), partition=bindparam("p")),
+                .values(as_of=bindparam("a"), partition=bindparam("p"), read_at=run.read_at),
+                rows,
+            )
+
+    def renew(self, connection: Connection, scope: Scope, upserts: Iterable[tuple[Upsert, State]]) -> None:
+        """Give what another release has fingerprinted, and what is unchanged, the fingerprint of this release."""
+        table = schema.state
+        rows = [
+            {"k": upsert.key, "old": state.fingerprint, "was": state.version, "new": upsert.fingerprint}
+            for upsert, state in upserts
+        ]
+        if rows:
+            connection.execute(
+                update(table)
+                .where(
+                    table.c.scope == scope.id,
+                    table.c.key == bindparam("k"),
+                    table.c.fingerprint == bindparam("old"),
+                    table.c.fingerprint_version == bindparam("was"),
+                )
+                .values(fingerprint=bindparam("new"), fingerprint_version=fingerprint.VERSION),
                 rows,
             )
 
@@ -108,6 +140,7 @@ class Ledger(Database):
                     "rows": _text(upsert.rows),
                     "run": run.id,
                     "at": now,
+                    "read_at": run.read_at,
                 }
                 for upsert in upserts
             ],
@@ -132,6 +165,7 @@ class Ledger(Database):
                 ),
                 sync=row.sync,
                 run=row.run,
+                read_at=row.read_at,
             )
             for row in rows
         ]
@@ -168,10 +202,19 @@ class Ledger(Database):
         if keys:
             connection.execute(delete(table).where(table.c.scope == scope.id, self.among(table.c.key, keys)))
 
-    def open_keys(self, connection: Connection, scope: Scope, sync: str) -> list[str]:
-        """The sync's keys that somebody or some later run has to come back to."""
+    def keep_open(self, connection: Connection, scope: Scope, run: Run, records: Sequence[Record], now: float) -> None:
+        """Write down what was not even tried. An earlier attempt at the same key stays: it may have arrived."""
+        self._open(connection, scope, run, records, now)
+
+    def still_open(
+        self, connection: Connection, scope: Scope, sync: str, keys: Sequence[str] | None = None
+    ) -> dict[str, str]:
+        """The sync's keys that somebody or some later run has to come back to, with the `as_of` that is open."""
         table = schema.open_outcomes
-        return list(connection.scalars(select(table.c.key).where(table.c.scope == scope.id, table.c.sync == sync)))
+        wanted = [table.c.scope == scope.id, table.c.sync == sync]
+        if keys is not None:
+            wanted.append(self.among(table.c.key, keys))
+        return dict(map(tuple, connection.execute(select(table.c.key, table.c.as_of).where(*wanted))))
 
     def parked(self, connection: Connection, scope: Scope, sync: str, after: int) -> dict[str, Parked]:
         """The sync's keys whose very payload was rejected `after` times in a row or more."""
@@ -236,6 +279,7 @@ def _state_row(scope: Scope, run: Run, record: Record, now: float) -> dict[str, 
         "accepted_at": now,
         "run": run.id,
         "removed_at": None,
+        "read_at": run.read_at if record.read_at is None else record.read_at,
     }
 
 

@@ -9,29 +9,35 @@ yields to the scheduled run within seconds.
 from __future__ import annotations
 
 import asyncio
-import re
-import time
+import logging
+import os
+import socket
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime
 from enum import IntEnum
-from hashlib import blake2b
 from typing import Any, Protocol
 
 import orjson
-from filelock import FileLock, Timeout
-from sqlalchemy import Connection, delete, func, select, text, update
+from sqlalchemy import Connection, delete, func, select, update
 
 from pipelines.delivery.deadline import Deadline
 from pipelines.delivery.errors import LedgerError
 from pipelines.delivery.ledger import schema
 from pipelines.delivery.ledger.database import Database
+from pipelines.delivery.ledger.locks import lock_of
 
 _POLL_S = 0.2
 _SIGN_OF_LIFE_S = 2.0
 _GONE_AFTER_S = 15.0
 _SLICE_S = 5.0
 """After this long a holder also yields to those of its own priority."""
+_PROOF_S = 2.0
+"""For so long after a sign that its lock still stands a holder may send; whoever takes over from one that did not end
+its turn waits as long."""
+_TELL_EVERY_S = 60.0
+_log = logging.getLogger(__name__)
 
 
 class Priority(IntEnum):
@@ -64,26 +70,40 @@ class Turn:
         priority: Priority,
         pace: Paced,
         *,
+        run: str = "",
         deadline: Deadline | None = None,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        tell_after_s: float = 15.0,
     ) -> None:
-        """`quota` names what is shared: an account in a mode, or several accounts that drain one allowance.
+        """The turn of a run.
 
-        `deadline` ends the waiting.
+        Args:
+            ledger: Who shares it takes turns.
+            quota: What is shared: an account in a mode, or several accounts that drain one allowance.
+            priority: Who goes first.
+            pace: Passes from holder to holder.
+            run: Id of the run, for those who wait for it.
+            deadline: Ends the waiting.
+            clock: Epoch seconds; the ledger's own, unless another one is given.
+            sleep: How to wait.
+            tell_after_s: So long a wait is silent; then the log tells who holds the turn.
         """
         self._ledger = ledger
         self._quota = quota
         self._priority = priority
         self._pace = pace
         self._deadline = deadline
-        self._clock = clock
+        self._clock = clock or ledger.clock
         self._sleep = sleep
+        self._tell_after_s = tell_after_s
+        self._me = {"run": run, "host": socket.gethostname(), "pid": os.getpid()}
         self._holder: Connection | None = None
         self._reader: Connection | None = None
         self._taken_at = 0.0
         self._looked_at = 0.0
-        self._lock = _lock(ledger, quota)
+        self._proven_at = 0.0
+        self._lock = lock_of(ledger, quota)
 
     @asynccontextmanager
     async def hold(self) -> AsyncIterator[None]:
@@ -95,10 +115,13 @@ class Turn:
         with self._ledger.engine.connect() as holder, self._ledger.reading() as reader:
             await self._take(reader, holder)
             self._holder, self._reader = holder, reader
-            self._taken_at = self._looked_at = self._clock()
+            self._taken_at = self._looked_at = self._proven_at = self._clock()
             try:
-                self._restore(reader)
+                if self._restore(reader) and self._lock.may_be_lost:
+                    # Who had it before may be alive, and not know yet that it lost it.
+                    await self._sleep(_PROOF_S)
                 yield
+                self._taken_at = 0.0
                 with self.transaction(reserve=0):
                     pass
             finally:
@@ -110,12 +133,35 @@ class Turn:
         """One transaction on the connection that holds the turn: without the turn it cannot be committed.
 
         `reserve`: so many sends may follow before the pace is written down again; None leaves the pace alone.
+
+        Raises:
+            LedgerError: the database fails, or the turn was lost with its connection.
         """
         connection = _held(self._holder)
+        if connection.invalidated:
+            # SQLAlchemy would open another one, which does not hold the turn.
+            raise LedgerError(
+                f"the turn to send to {self._quota} was lost with the connection to the ledger",
+                do="Run the partitions again: what has no answer is settled first.",
+            )
+        now = self._clock()
         with connection.begin():
             yield connection
             if reserve is not None:
                 self._write_pace(connection, reserved=reserve)
+        self._proven_at = now
+
+    def check(self) -> None:
+        """Make sure that the turn is still held: to be asked before each request.
+
+        A process that was stopped for a while, or cut off from the database, may have lost it to another one.
+
+        Raises:
+            LedgerError: the connection that holds the turn is lost.
+        """
+        if self._lock.may_be_lost and abs(self._clock() - self._proven_at) >= _PROOF_S:
+            with self.transaction() as connection:
+                connection.execute(select(1))
 
     def wanted(self) -> bool:
         """Whether somebody with a better claim waits; looks at most a few times per second."""
@@ -138,6 +184,7 @@ class Turn:
             return
         me = uuid.uuid4().hex
         since = seen = self._clock()
+        tell_at = since + self._tell_after_s
         table = schema.waiters
         connection.execute(
             table.insert().values(id=me, quota=self._quota, priority=self._priority, since=since, seen=seen)
@@ -152,6 +199,9 @@ class Turn:
                 if now - seen > _SIGN_OF_LIFE_S:
                     connection.execute(update(table).where(table.c.id == me).values(seen=now))
                     seen = now
+                if now >= tell_at:
+                    tell_at = now + _TELL_EVERY_S
+                    _log.warning("%s", self._waiting(connection, now - since))
                 await self._sleep(_POLL_S)
         finally:
             connection.execute(delete(table).where(table.c.id == me))
@@ -166,20 +216,44 @@ class Turn:
         ).first()
         return ahead is None or (mine is not None and tuple(ahead) >= mine)
 
-    def _restore(self, connection: Connection) -> None:
+    def _waiting(self, connection: Connection, seconds: float) -> str:
+        """What is waited for, in a sentence."""
+        row = self._pace_row(connection)
+        held = orjson.loads(row.state).get("holder") if row is not None else None
+        waits = f"waiting for the turn to send to {self._quota} for {seconds:.0f} s now"
+        if held is None:
+            return f"{waits}: others with a better claim are served first"
+        since = datetime.fromtimestamp(held["since"], UTC).isoformat(" ", "seconds")
+        return (
+            f"{waits}: run {held['run'] or '?'} (process {held['pid']} on {held['host']}) has had it since {since}; "
+            "it ends with that run, or with that process"
+        )
+
+    def _pace_row(self, connection: Connection) -> Any:
         table = schema.paces
-        row = connection.execute(select(table).where(table.c.quota == self._quota)).first()
-        if row is not None:
-            self._pace.restore(orjson.loads(row.state), row.reserved)
+        return connection.execute(select(table).where(table.c.quota == self._quota)).first()
+
+    def _restore(self, connection: Connection) -> bool:
+        """Take over the pace; whether its last holder might have sent more without another word to the ledger."""
+        row = self._pace_row(connection)
+        if row is None:
+            return False
+        state = orjson.loads(row.state)
+        state.pop("holder", None)
+        self._pace.restore(state, row.reserved)
+        return row.reserved > 0
 
     def _write_pace(self, connection: Connection, *, reserved: int) -> None:
+        state = self._pace.state()
+        if self._taken_at:
+            state = {**state, "holder": {**self._me, "since": self._taken_at}}
         self._ledger.put(
             connection,
             schema.paces,
             [
                 {
                     "quota": self._quota,
-                    "state": orjson.dumps(self._pace.state()).decode(),
+                    "state": orjson.dumps(state).decode(),
                     "reserved": reserved,
                 }
             ],
@@ -190,55 +264,3 @@ def _held(connection: Connection | None) -> Connection:
     if connection is None:
         raise LedgerError("the turn is not held", do="This is a defect: please report it.")
     return connection
-
-
-class _Lock(Protocol):
-    def try_take(self, connection: Connection) -> bool: ...
-    def release(self, connection: Connection) -> None: ...
-
-
-class _FileLock:
-    """flock: the operating system releases it with the process, however that ends."""
-
-    def __init__(self, ledger: Database, quota: str) -> None:
-        if ledger.folder is None:
-            raise LedgerError("a file lock needs a ledger in a file", do="This is a defect: please report it.")
-        folder = ledger.folder / "locks"
-        folder.mkdir(parents=True, exist_ok=True)
-        name = re.sub(r"[^A-Za-z0-9_.-]", "_", quota)
-        self._lock = FileLock(folder / f"{name}.lock", thread_local=False)
-
-    def try_take(self, connection: Connection) -> bool:  # noqa: ARG002 (the other kind of lock needs it)
-        try:
-            self._lock.acquire(blocking=False)
-        except Timeout:
-            return False
-        return True
-
-    def release(self, connection: Connection) -> None:  # noqa: ARG002 (the other kind of lock needs it)
-        self._lock.release()
-
-
-class _AdvisoryLock:
-    """PostgreSQL: the lock belongs to the connection and ends with it.
-
-    A connection that was lost cannot commit any more (SQLAlchemy raises and never reconnects it by itself), so that
-    whoever lost the lock cannot write attempts either.
-    """
-
-    def __init__(self, quota: str) -> None:
-        self._number = int.from_bytes(blake2b(quota.encode(), digest_size=8).digest(), "big", signed=True)
-
-    def try_take(self, connection: Connection) -> bool:
-        with connection.begin():
-            return bool(connection.scalar(text("select pg_try_advisory_lock(:n)"), {"n": self._number}))
-
-    def release(self, connection: Connection) -> None:
-        if connection.closed or connection.invalidated:
-            return
-        with connection.begin():
-            connection.execute(text("select pg_advisory_unlock(:n)"), {"n": self._number})
-
-
-def _lock(ledger: Database, quota: str) -> _Lock:
-    return _FileLock(ledger, quota) if ledger.dialect == "sqlite" else _AdvisoryLock(quota)

@@ -45,11 +45,12 @@ def prepare(connection: Connection, ledger_id: str) -> str:
 
 
 def _to_2(connection: Connection) -> None:
-    """Removals, parked rejections, who has the turn; contacts, holds, decisions."""
+    """Removals, when rows were read, parked rejections; contacts, holds, decisions."""
     _add(connection, schema.state.c.removed_at)
+    _add(connection, schema.state.c.read_at)
+    _add(connection, schema.attempts.c.read_at)
     _add(connection, schema.open_outcomes.c.fingerprint)
     _add(connection, schema.open_outcomes.c.same)
-    _add(connection, schema.paces.c.holder)
     for table in (schema.contacts, schema.holds, schema.decisions):
         table.create(connection)
     # Whoever delivered before may go on: first contact was made then.

@@ -22,6 +22,7 @@ from pipelines.destinations.dnsimple.api import FIELDS, Dnsimple, DnsimpleSettin
 from pipelines.destinations.dnsimple.statuses import DEFAULT_CONTEXT, status_key
 from pipelines.destinations.rules import Bounds, decide, used_columns
 from pipelines.destinations.templates import Template
+from pipelines.destinations.texts import shown, unsound
 
 PREFIXES = ("domain", "record", "platform_connection")
 """The kinds of resource that the Statuses page names. DNSimple's own plugin for CoreDNS also uses `zone`."""
@@ -160,12 +161,12 @@ class DnsimpleSpec(SyncSpec):
         form, complaint = self._forms().get(field, (_ANY, ""))
 
         def checked(text: str) -> str | Problem:
-            if not _whole(text):
-                return Problem(f"{field} {text!r} holds half a character, which is no valid text")
+            if unfit := unsound(text):
+                return Problem(f"{field} {shown(text)} {unfit}")
             # The API takes an empty context for its default: another key.
             if form.fullmatch(text) and (text or field != "context"):
                 return text
-            return Problem(f"{field} {text!r} {complaint}")
+            return Problem(f"{field} {shown(text)} {complaint}")
 
         return checked
 
@@ -195,12 +196,3 @@ class DnsimpleSpec(SyncSpec):
     def connect(self, account: Account) -> Destination:
         """The destination that delivers this sync's upserts to the account."""
         return Dnsimple(account, self.compared())
-
-
-def _whole(text: str) -> bool:
-    """Whether the text can be sent: a lone surrogate, which broken exports hold, is half a character."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

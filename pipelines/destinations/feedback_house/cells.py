@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
@@ -10,9 +9,8 @@ from typing import Any
 from pipelines.destinations.columns import Cells, Columns, Problem, derive, merge
 from pipelines.destinations.formats import label
 from pipelines.destinations.templates import Template
+from pipelines.destinations.texts import shown, unsound
 
-_HALVES = re.compile("[\ud800-\udfff]")
-"""Lone surrogates, which JSON cannot carry."""
 _FLAGS = {"true": True, "false": False, "t": True, "f": False, "yes": True, "no": False, "1": True, "0": False}
 
 
@@ -53,7 +51,7 @@ def flags(columns: Columns, source: str | bool) -> Cells[bool]:  # noqa: FBT001 
 
     def make(value: Any) -> bool | Problem:
         found = _FLAGS.get(label(value).strip().lower())
-        return Problem(f"{source}: {value!r} is neither true nor false") if found is None else found
+        return Problem(f"{source}: {shown(value)} is neither true nor false") if found is None else found
 
     return columns.derive(source, make, default=False)
 
@@ -74,13 +72,12 @@ def _taken_apart(column: str, lower: bool, value: Any) -> list[str] | Problem:  
     elif isinstance(value, Iterable):
         texts = value
     else:
-        return Problem(f"{column}: {value!r} is neither a text nor a list of texts")
+        return Problem(f"{column}: {shown(value)} is neither a text nor a list of texts")
     stripped = [label(text).strip() for text in texts if text is not None]
     found = list(dict.fromkeys(text.lower() if lower else text for text in stripped if text))
     return next((one for one in (_sound(column, text) for text in found) if isinstance(one, Problem)), found)
 
 
 def _sound(what: str, text: str) -> str | Problem:
-    if _HALVES.search(text):
-        return Problem(f"{what} {text!r} holds half a character, which is no valid text")
-    return text
+    complaint = unsound(text)
+    return text if complaint is None else Problem(f"{what} {shown(text)} {complaint}")

@@ -25,6 +25,7 @@ from pipelines.destinations.feedback_house.fields import FIELDS, compared_form
 from pipelines.destinations.feedback_house.settings import FeedbackHouseSettings
 from pipelines.destinations.feedback_house.tree import Area, Place, places
 from pipelines.destinations.templates import Template
+from pipelines.destinations.texts import shown
 
 _OPTIONAL = ("parent", "tags", "managers", "business_division")
 _MAX_BYTES = 9_000_000
@@ -164,7 +165,7 @@ def _placed(
         key = keys.values[at]
         standing[at] = by_key[key]
         if key in circles:
-            circular[at] = Problem(f"parent {areas[at].parent} leads back to the area itself")
+            circular[at] = Problem(f"parent {shown(areas[at].parent)} leads back to the area itself")
     return standing, circular
 
 

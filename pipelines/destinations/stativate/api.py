@@ -102,7 +102,7 @@ class Stativate:
         return judge(await call(request), self._account, self.transient)
 
     async def read_back(self, upsert: Upsert, call: Call) -> Found | None:
-        """The status at the key; None where the answer cannot be used."""
+        """The fields of the status at the key that the upsert has as well; None where the answer cannot be used."""
         exchange = await call(Request("GET", _path(upsert.key), repeatable=True))
         if not isinstance(exchange, Answer):
             return None
@@ -112,7 +112,9 @@ class Stativate:
         if not isinstance(body, dict):
             return None
         remote_id = body.get("id")
-        return Found(self.normalise(body), remote_id if isinstance(remote_id, str) else None)
+        # What the sync does not send is not its own: a colour that somebody chose in the app is no difference.
+        own = {field: body[field] for field in upsert.payload if field in body}
+        return Found(self.normalise(own), remote_id if isinstance(remote_id, str) else None)
 
     async def remove(self, key: str, payload: Payload, call: Call) -> Verdict:
         """Delete the status by its key."""

@@ -23,13 +23,12 @@ from pipelines.destinations.formats import FormatBy, formatted, known_format
 from pipelines.destinations.rules import Bounds, decide, used_columns
 from pipelines.destinations.stativate.api import FIELDS, Stativate, StativateSettings, compared_form
 from pipelines.destinations.templates import Template
+from pipelines.destinations.texts import shown, unsound
 
 KEY_PATTERN = r"[A-Za-z0-9_-]{1,64}"
 """Which keys the API takes is written nowhere; these are safe in every path."""
 _LENGTHS = {"name": (3, 42), "value": (1, 10), "description": (0, 400)}
 _COLORS = range(1, 13)
-_HALVES = re.compile("[\ud800-\udfff]")
-"""Lone surrogates, which neither a path nor JSON can carry."""
 
 
 def _color(number: int) -> int:
@@ -171,9 +170,9 @@ class StativateSpec(SyncSpec):
 
         def bad(key: str) -> str | None:
             # A path segment of dots alone would address another resource.
-            if pattern.fullmatch(key) and key.strip(".") and not _HALVES.search(key):
+            if pattern.fullmatch(key) and key.strip("."):
                 return None
-            return f"the status key {key!r} does not match key_pattern: {self.key_pattern}"
+            return f"the status key {shown(key)} does not match key_pattern: {self.key_pattern}"
 
         return bad
 
@@ -199,13 +198,13 @@ def _bad_length(field: str) -> Callable[[str], str | None]:
     least, most = _LENGTHS[field]
 
     def bad(text: str) -> str | None:
-        if _HALVES.search(text):
-            return f"{field} {text!r} holds half a character, which is no valid text"
+        if complaint := unsound(text):
+            return f"{field} {shown(text)} {complaint}"
         # The server keeps values in upper case, which can be longer: the German sharp s becomes SS.
         length = utf16_length(text.upper() if field == "value" else text)
         if least <= length <= most:
             return None
-        return f"{field} {text!r} has {length} characters, the API takes {least} to {most}"
+        return f"{field} {shown(text)} has {length} characters, the API takes {least} to {most}"
 
     return bad
 

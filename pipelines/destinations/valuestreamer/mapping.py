@@ -20,6 +20,7 @@ from pipelines.destinations.accounts import Account, Settings
 from pipelines.destinations.base import SyncSpec
 from pipelines.destinations.building import Shaped
 from pipelines.destinations.columns import Cells, Columns, Problem, derive, merge
+from pipelines.destinations.texts import shown
 from pipelines.destinations.valuestreamer.api import ValueStreamer, ValueStreamerSettings, compared_form
 from pipelines.destinations.valuestreamer.numbers import exact_numbers
 from pipelines.destinations.valuestreamer.windows import Grain
@@ -167,7 +168,7 @@ class ValueStreamerSpec(SyncSpec):
 
 def _uuid(column: str, value: Any) -> str | Problem:
     text = str(value).lower()
-    return text if _UUID.fullmatch(text) else Problem(f"{column}: {value!r} is no UUID")
+    return text if _UUID.fullmatch(text) else Problem(f"{column}: {shown(value)} is no UUID")
 
 
 def _tile(column: str, value: Any) -> str | Problem:
@@ -188,7 +189,7 @@ def _day(column: str, grain: Grain | None, value: Any) -> str | Problem:
             dt.date.fromisoformat(value[:10]) if isinstance(value, str) else dt.date(value.year, value.month, value.day)
         )
     except (ValueError, AttributeError):
-        return Problem(f"{column}: {value!r} is no date")
+        return Problem(f"{column}: {shown(value)} is no date")
     if grain == "weekly" and day.weekday() != 0:
         return Problem(f"{column}: {day} is a {day:%A}; the date of a weekly dataset is its Monday")
     if grain == "monthly" and day.day != 1:

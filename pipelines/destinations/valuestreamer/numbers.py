@@ -8,13 +8,15 @@ from decimal import Decimal
 from functools import partial
 from typing import Any, NamedTuple
 
-from pipelines.destinations.columns import Cells, Columns, Problem, derive_by
+from pipelines.destinations.columns import Cells, Columns, Problem, derive, derive_by
+from pipelines.destinations.texts import shown
 
 Number = int | float
 
 _CLOCK = re.compile(r"([01]?[0-9]|2[0-3]):([0-5][0-9])")
 _MINUTES_OF_A_DAY = 24 * 60
-_EXACT = 2**53
+_EXACT = 2**53 - 1
+"""Above it, whole numbers are rounded on their way through float64: 2**53 may have been 2**53 + 1."""
 
 
 class _Kind(NamedTuple):
@@ -33,8 +35,9 @@ def exact_numbers(columns: Columns, column: str, unit: str | None, whole_number:
     nothing = [None] * len(columns)
     units = columns.values(unit) if unit else nothing
     flags = columns.values(whole_number) if whole_number else nothing
-    kinds = {case: _Kind(_is_time(case[0]), bool(case[1])) for case in set(zip(units, flags, strict=True))}
-    cases = [kinds[case] for case in zip(units, flags, strict=True)]
+    times = derive(units, _is_time, default=False, nulls={}).values
+    wholes = derive(flags, bool, default=False, nulls={}).values
+    cases = list(map(_Kind, times, wholes))
     return derive_by(cases, columns.values(column), partial(_exact, column), None, {})
 
 
@@ -45,7 +48,7 @@ def _is_time(unit: Any) -> bool:
 def _exact(column: str, kind: _Kind, value: Any) -> Number | Problem | None:
     number = _minutes(value) if kind.is_time and isinstance(value, str) else _number(value)
     if number is None:
-        return Problem(f"{column}: {value!r} is no {'time of day' if kind.is_time else 'finite number'}")
+        return Problem(f"{column}: {shown(value)} is no {'time of day' if kind.is_time else 'finite number'}")
     if kind.is_time and not (isinstance(number, int) and 0 <= number < _MINUTES_OF_A_DAY):
         return Problem(f"{column}: {value} is no time of day: whole minutes since midnight go from 0 to 1439")
     if kind.is_whole and not isinstance(number, int):

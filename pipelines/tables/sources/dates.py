@@ -12,13 +12,12 @@ import pyarrow as pa
 from pipelines.delivery.errors import TableError
 from pipelines.tables.grains import Window
 from pipelines.tables.sources.engine import columns_of, connect, literal, quoted
-from pipelines.tables.sources.wanted import Wanted
+from pipelines.tables.sources.wanted import DAY, Wanted
 
-DAY = "__day"
-"""Column of a query: the local date of the row."""
 _ZONED = "TIMESTAMP WITH TIME ZONE"
 _ISO = r"^\d{4}-\d{1,2}-\d{1,2}([T ][^()]*)?$"
-_OFFSET = r"[T ].*([+-]\d{2}(:?\d{2})?|[zZ])\s*$"
+_ZONE = r"[T ].*([+-]\d{2}(:?\d{2})?|[a-zA-Z][\w/+-]*)\s*$"
+"""A time with its offset, or with the name of a zone, which a cast to a time without one would drop unseen."""
 _BOUNDS = "BETWEEN DATE '0001-01-01' AND DATE '9999-12-31'"
 
 
@@ -60,7 +59,7 @@ class DateColumn:
         else:
             day = (
                 f"CASE WHEN NOT regexp_matches({text}, '{_ISO}') THEN NULL"
-                f" WHEN regexp_matches({text}, '{_OFFSET}') THEN CAST(TRY_CAST({text} AS {_ZONED}) AS DATE)"
+                f" WHEN regexp_matches({text}, '{_ZONE}') THEN CAST(TRY_CAST({text} AS {_ZONED}) AS DATE)"
                 f" ELSE CAST(TRY_CAST({text} AS TIMESTAMP) AS DATE) END"
             )
         return f"(CASE WHEN {day} {_BOUNDS} THEN {day} END)"

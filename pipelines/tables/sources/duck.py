@@ -10,12 +10,13 @@ import duckdb
 import pyarrow as pa
 
 from pipelines.delivery.errors import TableError
-from pipelines.tables.frames import shown
+from pipelines.tables.frames import printable, shown
 from pipelines.tables.grains import SNAPSHOT, partition_of
 from pipelines.tables.source_spec import SourceSpec
-from pipelines.tables.sources.dates import DAY, DateColumn, date_column
+from pipelines.tables.sources.dates import DateColumn, date_column
 from pipelines.tables.sources.engine import bare, columns_of, connect, quoted, short
 from pipelines.tables.sources.wanted import (
+    DAY,
     UNDATED_SAMPLE,
     Harvest,
     Undated,
@@ -78,7 +79,7 @@ def undated(connection: duckdb.DuckDBPyConnection, relation: str, column: DateCo
 
 def as_sample(rows: pa.Table) -> list[dict[str, str | None]]:
     """Rows as texts, for people."""
-    return pa.table([shown(column) for column in rows.columns], names=rows.column_names).to_pylist()
+    return pa.table([printable(shown(column)) for column in rows.columns], names=rows.column_names).to_pylist()
 
 
 def read(source: SourceSpec, wanted: Wanted, base: Path) -> Harvest:

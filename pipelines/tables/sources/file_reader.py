@@ -12,9 +12,9 @@ import pyarrow as pa
 from pipelines.delivery.errors import TableError
 from pipelines.tables.compute import pc
 from pipelines.tables.source_spec import SourceSpec
-from pipelines.tables.sources.formats import FILE, Head, UnreadableFile, head, rejects, scan
+from pipelines.tables.sources.formats import Head, UnreadableFile, head, rejects, scan
 from pipelines.tables.sources.places import Place
-from pipelines.tables.sources.wanted import RESERVED, UNREADABLE, Wanted, by_partition, check_columns
+from pipelines.tables.sources.wanted import FILE, RESERVED, UNREADABLE, Wanted, by_partition, check_columns
 
 BROKEN = (duckdb.Error, OSError, pa.ArrowException)
 """What reading a file may raise where the file or its address is at fault."""

@@ -15,9 +15,8 @@ import pyarrow.parquet as pq
 from pipelines.tables.source_spec import SourceSpec
 from pipelines.tables.sources.engine import literal, quoted, short
 from pipelines.tables.sources.places import Place
+from pipelines.tables.sources.wanted import FILE
 
-FILE = "__file"
-"""Column of a scan: the address of the row's file."""
 REJECTS = """
     SELECT s.file_path AS file, e.line AS line, any_value(e.csv_line) AS text, any_value(e.error_type) AS problem
     FROM reject_errors e JOIN reject_scans s USING (scan_id, file_id) GROUP BY ALL ORDER BY ALL
@@ -47,11 +46,14 @@ def head(source: SourceSpec, place: Place, name: str) -> Head:
         UnreadableFile: it has none, or is no file of its format.
     """
     try:
-        if source.is_parquet:
-            return Head(name, _parquet_columns(place, name))
-        return _csv_head(source, place, name)
+        found = Head(name, _parquet_columns(place, name)) if source.is_parquet else _csv_head(source, place, name)
     except (OSError, EOFError, csv.Error, pa.ArrowException) as error:
         raise UnreadableFile(f"cannot be read ({short(error)})") from error
+    lower = [column.lower() for column in found.columns]  # DuckDB knows no capitals
+    twice = next((column for column in found.columns if lower.count(column.lower()) > 1), None)
+    if twice is not None:
+        raise UnreadableFile(f"has two columns named {twice!r}")
+    return found
 
 
 def _parquet_columns(place: Place, name: str) -> tuple[str, ...]:
@@ -70,10 +72,6 @@ def _csv_head(source: SourceSpec, place: Place, name: str) -> Head:
         raise UnreadableFile("is empty: it has no header line")
     delimiter = source.delimiter or max(_DELIMITERS, key=lambda mark: len(_first_line(text, mark)))
     columns = tuple(column or f"column{at}" for at, column in enumerate(_first_line(text, delimiter)))
-    lower = [column.lower() for column in columns]
-    twice = next((column for column in columns if lower.count(column.lower()) > 1), None)
-    if twice is not None:
-        raise UnreadableFile(f"has two columns named {twice!r}")
     return Head(name, columns, delimiter)
 
 

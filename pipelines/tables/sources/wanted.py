@@ -18,6 +18,8 @@ UNREADABLE = "unreadable"
 """Column of the raw extract: why the source's line could not be taken apart; empty for nearly every row."""
 RESERVED = ("partition", "row", UNREADABLE)
 """The columns that a raw extract has beside the source's own."""
+DAY, FILE = "__day", "__file"
+"""Columns that queries add to the source's own: the row's local date, the address of its file."""
 UNDATED_SAMPLE = 20
 """Undated rows are counted all, but only so many are shown."""
 _NAMES_SHOWN = 40
@@ -68,8 +70,17 @@ def check_columns(wanted: Wanted, found: Sequence[str], where: str) -> None:
     """That the source has the required columns.
 
     Raises:
-        TableError: a name occurs twice; or names the first one that is missing, what is there, and the closest name.
+        TableError: a name occurs twice, or is one of `DAY` and `FILE`; or names the first one that is missing, what is
+            there, and the closest name.
     """
+    ours = next((name for name in found if name.lower() in (DAY, FILE)), None)
+    if ours is not None:
+        raise TableError(
+            f"table {wanted.table}: {where} has a column {ours!r}, a name that is needed while it is read",
+            do="Give the column another name, in the source or by a query.",
+            table=wanted.table,
+            column=ours,
+        )
     twice = next((name for name in found if list(found).count(name) > 1), None)
     if twice is not None:
         raise TableError(

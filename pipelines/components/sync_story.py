@@ -1,0 +1,113 @@
+"""What a run of a sync did, partition by partition, as Dagster is told it: metadata, verdicts, a picture."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+
+from pipelines.components.events import CheckOutcome, Story
+from pipelines.components.heatmap import Day, calendar
+from pipelines.components.reasons import reasons_table
+from pipelines.components.sync_run import PartitionResult, SyncResult
+from pipelines.delivery.upsert import ACCEPTED, Outcome
+from pipelines.destinations.base import SyncSpec
+from pipelines.tables.grains import SNAPSHOT
+
+
+def observations(key: dg.AssetKey, sync: SyncSpec, result: SyncResult) -> Iterator[Any]:
+    """A dry run leaves partitions as they are: nothing was delivered, so nothing turns green."""
+    for partition, account in result.results.items():
+        yield dg.AssetObservation(
+            key,
+            partition=None if partition == SNAPSHOT else partition,
+            metadata={"dry": True, **_metadata(sync, partition, account, result)},
+        )
+
+
+def story(
+    sync: SyncSpec, result: SyncResult, upserts: dg.AssetKey, delivered: dg.AssetKey, check: dg.AssetCheckKey
+) -> Story:
+    """The good partitions with their figures, every partition's verdict, and the red ones with their reasons."""
+    red = {partition: why for partition, account in result.results.items() if (why := _why_red(sync, account, result))}
+    green = {partition: account for partition, account in result.results.items() if partition not in red}
+    told = {partition: _metadata(sync, partition, account, result) for partition, account in green.items()}
+    if len(result.results) > 1 and told:
+        told[max(told)]["days"] = dg.MetadataValue.md(calendar({p: _day(one) for p, one in result.results.items()}))
+    return Story(
+        title=f"sync {sync.name} (mode {sync.mode}, account {sync.account})",
+        assets={
+            upserts: {
+                partition: {"dagster/partition_row_count": _rows(account), "rows_in": account.extracted}
+                for partition, account in result.results.items()
+            },
+            delivered: told,
+        },
+        checks={check: {p: _verdict(sync, p, account, result) for p, account in result.results.items()}},
+        failed={**result.missing, **red},
+        do="Retry the failed partitions when the cause is mended: only what was not delivered is sent. "
+        f"A retry delivers the stored rows; for fresh source data select {sync.table} as well.",
+    )
+
+
+def _day(account: PartitionResult) -> Day:
+    return Day(sum(account.counts[outcome] for outcome in ACCEPTED), account.wrong, account.undelivered)
+
+
+def _why_red(sync: SyncSpec, account: PartitionResult, result: SyncResult) -> str:
+    """Why a partition may not be green; empty if it may."""
+    if account.red:
+        return f"{account.red}. {result.report.stopped}".rstrip()
+    if sync.fail_above is not None and sync.fail_above.exceeded(account.wrong, account.extracted):
+        return f"{account.wrong} of {account.extracted} rows were rejected, invalid or quarantined (fail_above)"
+    return ""
+
+
+def _verdict(sync: SyncSpec, partition: str, account: PartitionResult, result: SyncResult) -> CheckOutcome:
+    red = _why_red(sync, account, result)
+    yellow = sync.warn_above is not None and sync.warn_above.exceeded(account.wrong, account.extracted)
+    return CheckOutcome(
+        passed=not red and not yellow,
+        severity=dg.AssetCheckSeverity.ERROR if red else dg.AssetCheckSeverity.WARN,
+        metadata={
+            **_counts(account),
+            "why": red or (f"{account.wrong} rows were rejected, invalid or quarantined" if yellow else "all is well"),
+            "reasons": dg.MetadataValue.md(reasons_table(result.report.reasons[partition], sync.name)),
+        },
+    )
+
+
+def _rows(account: PartitionResult) -> int:
+    """Rows that became upserts."""
+    return account.extracted - sum(
+        account.counts[outcome] for outcome in (Outcome.QUARANTINED, Outcome.NOT_SELECTED, Outcome.INVALID)
+    )
+
+
+def _counts(account: PartitionResult) -> dict[str, int]:
+    counts = {"extracted": account.extracted, **{str(outcome): account.counts[outcome] for outcome in Outcome}}
+    apart = {
+        "removed": account.removed,
+        "removal_failed": account.removal_failed,
+        "removal_left": account.removal_left,
+    }
+    return counts | {name: count for name, count in apart.items() if count}
+
+
+def _metadata(sync: SyncSpec, partition: str, account: PartitionResult, result: SyncResult) -> dict[str, Any]:
+    wire = result.report.traffic.partitions[partition]
+    metadata: dict[str, Any] = {
+        "mode": sync.mode,
+        **_counts(account),
+        "dagster/partition_row_count": _rows(account) - account.counts[Outcome.REJECTED] - account.undelivered,
+        "requests": wire.requests,
+        "retries": wire.retries,
+        "waited_for_limit_s": round(wire.waited_s, 3),
+        "sent_bytes": wire.sent_bytes,
+        "received_bytes": wire.received_bytes,
+    }
+    for percent in (50, 95):
+        if (seconds := wire.percentile(percent)) is not None:
+            metadata[f"answer_p{percent}_s"] = round(seconds, 4)
+    if result.report.reasons[partition]:
+        metadata["reasons"] = dg.MetadataValue.md(reasons_table(result.report.reasons[partition], sync.name))
+    return metadata

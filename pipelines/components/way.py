@@ -1,0 +1,104 @@
+"""The way to an account: the ledger's state of it, the turn, the pace and HTTP, put together for one run or command."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from pipelines.delivery.caller import AccountRules, Caller, Patience
+from pipelines.delivery.deadline import Deadline
+from pipelines.delivery.destination import Destination
+from pipelines.delivery.http import HttpPort
+from pipelines.delivery.ledger import Ledger, Priority, Scope, Turn
+from pipelines.delivery.pace import Pace
+from pipelines.delivery.report import Traffic
+from pipelines.destinations.accounts import Account
+from pipelines.destinations.base import SyncSpec
+from pipelines.home import Home
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """What it takes to speak to a sync's account, and to write down what was said."""
+
+    account: Account
+    ledger: Ledger
+    scope: Scope
+    turn: Turn
+    destination: Destination
+    caller: Caller
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """What is wanted of an account.
+
+    `traffic`: where requests are counted; `run`: whom others see waiting or sending; `minutes`: how long it may go on.
+    """
+
+    priority: Priority
+    traffic: Traffic
+    run: str = ""
+    patience: Patience = field(default_factory=Patience)
+    minutes: float | None = None
+
+
+@asynccontextmanager
+async def open_way(sync: SyncSpec, account: Account, home: Home, errand: Errand) -> AsyncIterator[Way]:
+    """Open ledger and connections, and close them at the end.
+
+    Raises:
+        AddressChanged: a live account has state under another address.
+        LedgerError: the ledger cannot be used.
+    """
+    ledger = Ledger(home.ledger_url)
+    try:
+        async with _port(account) as port:
+            scope = ledger.scope(
+                account.name, account.mode, account.address_hash, account.sandbox_id or "", time.time()
+            )
+            destination = sync.connect(account)
+            deadline = (
+                None if errand.minutes is None else Deadline(ledger.clock() + errand.minutes * 60, errand.minutes)
+            )
+            caller = Caller(
+                _rules(account, destination),
+                port,
+                Pace(account.limits.windows, share=sync.share, clock=ledger.clock),
+                errand.traffic,
+                errand.patience,
+                deadline=deadline,
+                guard=lambda: turn.check(),  # noqa: PLW0108 (the turn is made of this caller)
+                clock=ledger.clock,
+            )
+            quota = f"{account.mode}.{sync.quota or account.name}"
+            turn = Turn(ledger, quota, errand.priority, caller, run=errand.run, deadline=deadline)
+            yield Way(account, ledger, scope, turn, destination, caller)
+    finally:
+        ledger.close()
+
+
+def _port(account: Account) -> HttpPort:
+    return HttpPort(
+        base_url=account.url or "http://127.0.0.1",
+        headers=account.headers,
+        secrets=account.secrets,
+        timeout_s=account.timeout_s,
+        max_connections=account.limits.in_flight,
+    )
+
+
+def _rules(account: Account, destination: Destination) -> AccountRules:
+    sandbox = account.mode == "sandbox"
+    return AccountRules(
+        account.name,
+        account.url,
+        destination.transient,
+        when_refused="Start the sandbox with `pipelines sandbox`, or everything with `pipelines dev`."
+        if sandbox
+        else "",
+        give_up_when_refused=sandbox,
+        secrets=account.secrets,
+    )
