@@ -15,7 +15,7 @@ import orjson
 import psycopg
 
 from pipelines.delivery import fingerprint
-from pipelines.delivery.ledger import Ledger, Record, Run, Scope, schema
+from pipelines.delivery.ledger import Ledger, Record, Run, Scope, schema, store
 from pipelines.delivery.upsert import Outcome, Upsert, Verdict
 from tests.benchmarks.parts.machine import Timed, ratio, say
 from tests.benchmarks.parts.rows import uuid
@@ -26,20 +26,7 @@ _LOOK_UP = 20_000
 """Keys per look-up, as a delivery asks for them."""
 _GROUP = 256
 """Upserts per transaction, as a delivery without a limit writes them."""
-_STATE = (
-    "scope",
-    "key",
-    "sync",
-    "as_of",
-    "payload",
-    "fingerprint",
-    "fingerprint_version",
-    "remote_id",
-    "partition",
-    "accepted_at",
-    "run",
-    "removed_at",
-)
+_STATE = tuple(schema.state.columns.keys())
 _READ = "key, sync, as_of, fingerprint, fingerprint_version, accepted_at, removed_at"
 _CHANGES = ", ".join(f'"{name}" = excluded."{name}"' for name in _STATE[2:])
 _NAMES = ", ".join(f'"{name}"' for name in _STATE)
@@ -268,18 +255,6 @@ def _upsert(number: int) -> Upsert:
 
 
 def _row(scope: Scope, upsert: Upsert, now: float) -> Row:
-    payload = orjson.dumps(upsert.payload).decode()
-    return (
-        scope.id,
-        upsert.key,
-        _RUN.sync,
-        upsert.as_of,
-        payload,
-        upsert.fingerprint,
-        fingerprint.VERSION,
-        None,
-        upsert.partition,
-        now,
-        _RUN.id,
-        None,
-    )
+    """The state of an accepted upsert, as the product would write it."""
+    record = Record(upsert, Verdict(Outcome.ACCEPTED, status=200))
+    return tuple(map(store._state_row(scope, _RUN, record, now).__getitem__, _STATE))

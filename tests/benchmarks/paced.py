@@ -14,7 +14,7 @@ from tests.benchmarks.parts import rows
 from tests.benchmarks.parts.delivering import deliver
 from tests.benchmarks.parts.machine import apart, at_once, say
 from tests.benchmarks.parts.server import Server
-from tests.benchmarks.parts.windows import allowance_used, busiest, longest_pause, over_limit
+from tests.benchmarks.parts.windows import allowance_used, busiest, longest_pause, over_limit, tightest
 from tests.postgres import running
 
 _UNITS = {1: "s", 60: "min", 3600: "h"}
@@ -113,6 +113,7 @@ def _measure(
         "allowance_used": allowance_used(times, limit.requests, limit.seconds),
         "over_limit": over_limit(times, limit.requests, limit.seconds),
         "busiest": busiest(times, limit.seconds),
+        "tightest_seconds": tightest(times, limit.requests),
         "longest_pause": longest_pause(times),
         "outcomes": [dict(cost.outcomes) for cost in costs],
     }

@@ -10,7 +10,7 @@ import pytest
 
 from tests.benchmarks import __main__ as command
 from tests.benchmarks.parts.machine import here
-from tests.benchmarks.parts.windows import allowance_used, busiest, over_limit
+from tests.benchmarks.parts.windows import allowance_used, busiest, over_limit, tightest
 from tests.benchmarks.registry import found
 
 
@@ -59,6 +59,7 @@ def test_the_pace_is_counted_by_the_server(capsys: pytest.CaptureFixture[str]) -
     assert (two["requests"], two["outcomes"]) == (60, [{"accepted": 30}] * 2)
     assert told["over_limit"] == two["over_limit"] == 0
     assert two["busiest"] <= 40
+    assert two["tightest_seconds"] >= 1.0
 
 
 def test_the_ledger_is_compared_with_plain_sql(capsys: pytest.CaptureFixture[str]) -> None:
@@ -100,6 +101,7 @@ def test_a_limit_holds_in_every_span(times: Sequence[float], over: int, most: in
     """A request is over the limit where the span that ends with it held as many as allowed before it."""
     assert over_limit(times, 2, 1.0) == over
     assert busiest(times, 1.0) == most
+    assert (tightest(times, 2) or 1.0) >= 1.0 or over
 
 
 def test_only_whole_spans_tell_how_much_was_used() -> None:

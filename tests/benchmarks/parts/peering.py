@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -46,8 +47,9 @@ class Peers:
             second, again, _ = self._run(peer, rows, Path(name))
         figures = {
             "rows": rows.num_rows,
-            "process_seconds": first,
-            "process_seconds_when_unchanged": second,
+            "process_seconds": first.wall,
+            "process_cpu_seconds": first.cpu,
+            "process_seconds_when_unchanged": second.wall,
             "rows_per_second": _rate(rows.num_rows, arrivals),
             "most_in_flight": counts["most_in_flight"],
             "requests": counts["writes"],
@@ -56,9 +58,10 @@ class Peers:
         say(peer.name, figures)
         return figures
 
-    def _run(self, peer: Peer, rows: pa.Table, folder: Path) -> tuple[float, dict[str, int], list[float]]:
+    def _run(self, peer: Peer, rows: pa.Table, folder: Path) -> tuple[Timed, dict[str, int], list[float]]:
         pq.write_table(rows, folder / "rows.parquet")
         self.server.reset()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         with Timed() as timed:
             done = subprocess.run(
                 [str(self.python), str(_SCRIPTS / peer.script), self.server.url, *peer.options],
@@ -67,12 +70,14 @@ class Peers:
                 text=True,
                 check=False,
             )
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        timed.cpu = round(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, 3)
         counts = self.server.counts()
         if done.returncode or counts["items"] != rows.num_rows:
             said = f"{done.stdout[-2000:]}{done.stderr[-2000:]}"
             msg = f"{peer.name} sent {counts['items']} of {rows.num_rows} rows: {said}"
             raise RuntimeError(msg)
-        return timed.wall, counts, self.server.arrivals()
+        return timed, counts, self.server.arrivals()
 
 
 def _rate(rows: int, arrivals: list[float]) -> float | None:

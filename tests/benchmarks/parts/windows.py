@@ -11,6 +11,12 @@ def over_limit(times: Sequence[float], requests: int, seconds: float) -> int:
     return sum(later - earlier < seconds for earlier, later in zip(times, times[requests:], strict=False))
 
 
+def tightest(times: Sequence[float], requests: int) -> float | None:
+    """The shortest time between a request and the one that comes as the first too many; None: there are too few."""
+    gaps = (later - earlier for earlier, later in zip(times, times[requests:], strict=False))
+    return round(min(gaps), 4) if len(times) > requests else None
+
+
 def busiest(times: Sequence[float], seconds: float) -> int:
     """The most requests in any span."""
     most = start = 0
