@@ -55,7 +55,8 @@ def sandbox(*, port: Port = 4180) -> None:
     from pipelines.home import Home
     from pipelines.sandbox.server import run
 
-    run(Home.of(), port=port)
+    home = Home.of()
+    run(home, port=port, ready=lambda url: _errors.print(f"sandbox      {url}\nhome         {home.path}"))
 
 
 @app.command()

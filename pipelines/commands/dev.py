@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -27,22 +28,29 @@ def run_dev(*, port: int, sandbox_port: int, demo_home_wanted: bool) -> int:
         console.print(f"sandbox      {sandbox.url}", highlight=False)
         console.print(f"Dagster's UI http://127.0.0.1:{port} (in a few seconds)", highlight=False)
         console.print(f"home         {home.path}", highlight=False)
-        command = [
-            sys.executable,
-            "-m",
-            "dagster",
-            "dev",
-            "-m",
-            "pipelines.definitions",
-            "-h",
-            "127.0.0.1",
-            "-p",
-            str(port),
-        ]
+        workspace = _workspace(home)
+        command = [sys.executable, "-m", "dagster", "dev", "-w", str(workspace), "-h", "127.0.0.1", "-p", str(port)]
+        # A shell lets what it starts in the background ignore SIGINT, Dagster would inherit that and never end.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         process = subprocess.Popen(  # noqa: S603 - our own modules
             command, cwd=Path(pipelines.__file__).parents[1], env=environment(home), start_new_session=True
         )
         return _wait(process)
+
+
+def _workspace(home: Home) -> Path:
+    """The project's workspace.yaml for this home: the same location's name, so that schedules keep their state."""
+    folder = Path(pipelines.__file__).parents[1]
+    file = home.dagster / "workspace.yaml"
+    file.write_text(
+        "load_from:\n"
+        "  - python_module:\n"
+        "      module_name: pipelines.definitions\n"
+        "      location_name: pipelines\n"
+        f"      working_directory: {folder.as_posix()!r}\n",
+        encoding="utf-8",
+    )
+    return file
 
 
 def _wait(process: subprocess.Popen[bytes]) -> int:
@@ -59,5 +67,5 @@ def _wait(process: subprocess.Popen[bytes]) -> int:
         try:
             process.wait(_STOP_S)
         except subprocess.TimeoutExpired:
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)
         return 130

@@ -107,7 +107,10 @@ def _place(
     later: bool | None,
 ) -> None:
     if state is not None and state.sync != sync and not state.removed:
-        reason = f"the key belongs to the sync {state.sync}: {sync} may not write it as well"
+        reason = (
+            f"the key belongs to the sync {state.sync}: {sync} may not write it as well. "
+            "Was that sync renamed? Give it its name back"
+        )
         plan.invalid.append(Dropped(Outcome.INVALID, upsert.partition, upsert.rows, reason, upsert.key))
     elif stale or (state is not None and state.as_of > upsert.as_of):
         plan.superseded.append(upsert)
