@@ -17,7 +17,7 @@ from pipelines.delivery.destination import Judging
 from pipelines.delivery.errors import PipelinesError
 from pipelines.delivery.messages import Answer, Lost, NotSent
 from pipelines.destinations.accounts import read_account
-from pipelines.destinations.answers import is_page
+from pipelines.destinations.answers import is_page, words
 from pipelines.destinations.base import SyncSpec
 from pipelines.home import Home
 from pipelines.tables.spec import AnyTable
@@ -132,8 +132,8 @@ async def _reach(sync: SyncSpec) -> str:
                 what = f"{account.url}{request.path} was answered, but {objection}"
                 raise PipelinesError(what, do=f"Check the settings {account.name.upper()}_...")
             return f"{account.url} answered {status} in {time.monotonic() - started:.2f} s"
-        case Answer(status=status):
-            what = f"{account.url}{request.path} answered {status} {account.redact(exchange.text(200))}".rstrip()
+        case Answer():
+            what = f"{account.url}{request.path} answered {words(exchange, account)}"
             raise PipelinesError(what, do=f"Check the settings {account.name.upper()}_...")
         case NotSent(reason) | Lost(reason):
             start = "Start the sandbox with `pipelines sandbox`." if sync.mode == "sandbox" else "Check the address."

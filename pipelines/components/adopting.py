@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 
 from pipelines.components.said import newest_upserts
@@ -13,7 +14,7 @@ from pipelines.components.way import Errand, open_way
 from pipelines.delivery.adoption import Adoption, Findings, Policy, Progress
 from pipelines.delivery.destination import Effort, Limits, Surveying
 from pipelines.delivery.errors import ConfigurationError
-from pipelines.delivery.ledger import Priority, Run
+from pipelines.delivery.ledger import Ledger, Priority, Run
 from pipelines.delivery.report import Traffic
 from pipelines.delivery.upsert import Upsert
 from pipelines.destinations.accounts import Account, read_account
@@ -65,20 +66,21 @@ class Contact:
         return asyncio.run(self._look(policy, shown, progress))
 
     async def _look(self, policy: Policy | None, shown: int, progress: Progress | None) -> Findings:
-        async with open_way(self.sync, self.account, self.home, Errand(Priority.MANUAL, Traffic())) as way:
-            run = Run(f"adopt:{uuid.uuid4()}", self.sync.name, config_hash(self.sync))
-            adoption = Adoption(
-                way.ledger,
-                way.scope,
-                run,
-                way.turn,
-                way.destination,
-                way.caller,
-                policy=policy,
-                shown=shown,
-                progress=progress,
-            )
-            return adoption.trust() if policy is Policy.TRUSTED else await adoption.look(self.upserts)
+        with closing(Ledger(self.home.ledger_url)) as ledger:
+            async with open_way(self.sync, self.account, ledger, Errand(Priority.MANUAL, Traffic())) as way:
+                run = Run(f"adopt:{uuid.uuid4()}", self.sync.name, config_hash(self.sync))
+                adoption = Adoption(
+                    way.ledger,
+                    way.scope,
+                    run,
+                    way.turn,
+                    way.destination,
+                    way.caller,
+                    policy=policy,
+                    shown=shown,
+                    progress=progress,
+                )
+                return adoption.trust() if policy is Policy.TRUSTED else await adoption.look(self.upserts)
 
 
 def seconds_for(requests: int, limits: Limits, share: float) -> float | None:

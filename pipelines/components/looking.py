@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import closing
 
 from pipelines.components.way import Errand, Way, open_way
 from pipelines.delivery.caller import STOPS
 from pipelines.delivery.destination import Found, Remembering
 from pipelines.delivery.errors import AccountUnavailable, PipelinesError
-from pipelines.delivery.ledger import Priority
+from pipelines.delivery.ledger import Ledger, Priority
 from pipelines.delivery.report import Traffic
 from pipelines.delivery.upsert import Upsert
 from pipelines.destinations.accounts import Account
@@ -26,22 +27,23 @@ async def look(sync: SyncSpec, account: Account, home: Home, upsert: Upsert) -> 
         AccountStopped, AccountUnavailable: as a call does; or a run has the account's turn and does not yield it.
         LedgerError: the ledger cannot be used.
     """
-    async with open_way(sync, account, home, Errand(Priority.MANUAL, Traffic())) as way:
-        remind(way, sync)
-        try:
-            async with asyncio.timeout(_PATIENCE_S), way.turn.hold():
-                with way.turn.transaction(reserve=_RESERVE):
-                    pass
-                found = await _read(way, upsert)
-        except TimeoutError:
-            raise AccountUnavailable(
-                f"account {account.name}: not read within {_PATIENCE_S:g} s, since its API is slow or a run is sending",
-                do="Try again later, or leave it out with --offline.",
-                account=account.name,
-            ) from None
-        if isinstance(found, PipelinesError):
-            raise found
-        return found
+    with closing(Ledger(home.ledger_url)) as ledger:
+        async with open_way(sync, account, ledger, Errand(Priority.MANUAL, Traffic())) as way:
+            remind(way, sync)
+            try:
+                async with asyncio.timeout(_PATIENCE_S), way.turn.hold():
+                    with way.turn.transaction(reserve=_RESERVE):
+                        pass
+                    found = await _read(way, upsert)
+            except TimeoutError:
+                raise AccountUnavailable(
+                    f"account {account.name}: not read within {_PATIENCE_S:g} s: its API is slow or a run is sending",
+                    do="Try again later, or leave it out with --offline.",
+                    account=account.name,
+                ) from None
+    if isinstance(found, PipelinesError):
+        raise found
+    return found
 
 
 async def _read(way: Way, upsert: Upsert) -> Found | PipelinesError | None:

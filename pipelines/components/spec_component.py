@@ -18,8 +18,10 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import ErrorDetails, core_schema
 
 from pipelines.delivery.errors import ConfigurationError, MissingSetting, PipelinesError
+from pipelines.delivery.redact import redact
 
 _NAME = re.compile(r"\{\{\s*([A-Za-z_]\w*)")
+_ENVIRONMENT = re.compile(r"\benv(?:\.|\s*\(\s*['\"])(\w+)")
 _VARIABLE = re.compile(r"\{\{\s*env\.(\w+)\s*\}\}")
 
 
@@ -51,7 +53,8 @@ class SpecComponent(dg.Component):
         try:
             spec = cls(**_filled(written, file, resolution.at_path("attributes")))
         except ValidationError as error:
-            raise ConfigurationError(_wrong_fields(error, cls, file, resolution), do="Correct the file.") from None
+            what = redact(_wrong_fields(error, cls, file, resolution), _from_environment(written))
+            raise ConfigurationError(what, do="Correct the file.") from None
         object.__setattr__(spec, "file", file)
         return spec
 
@@ -151,8 +154,18 @@ def _filled(value: Any, file: str, context: dg.ResolutionContext) -> Any:
     try:
         return context.resolve_value(value)
     except ResolutionException as error:
-        said = str(error).strip().rpartition("\n")[2]
-        raise ConfigurationError(f"{place}: {value!r} cannot be filled in: {said}", do=do) from error
+        said = redact(str(error).strip().rpartition("\n")[2], _from_environment(value))
+        raise ConfigurationError(f"{place}: {value!r} cannot be filled in: {said}", do=do) from None
+
+
+def _from_environment(value: Any) -> set[str]:
+    """What the environment puts into these attributes, of which any may be a secret."""
+    if isinstance(value, Mapping):
+        return {text for one in value.values() for text in _from_environment(one)}
+    if isinstance(value, list):
+        return {text for one in value for text in _from_environment(one)}
+    names = _ENVIRONMENT.findall(value) if isinstance(value, str) else []
+    return {os.environ[name] for name in names if name in os.environ}
 
 
 def _file_of(context: dg.ComponentLoadContext) -> str:

@@ -10,6 +10,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
@@ -18,15 +19,14 @@ from typing import NamedTuple
 import orjson
 import pandas as pd
 
-from pipelines.components.vanishing import NotListed, vanishing_of
+from pipelines.components.vanishing import NotListed, NotSeen, vanishing_of
 from pipelines.components.way import Errand, open_way
 from pipelines.delivery.caller import Patience
 from pipelines.delivery.deliver import Delivery
 from pipelines.delivery.gates import Gates
-from pipelines.delivery.ledger import Priority, Run
-from pipelines.delivery.removal import Vanishing
+from pipelines.delivery.ledger import Ledger, Priority, Run
 from pipelines.delivery.report import Report, conservation_gap
-from pipelines.delivery.upsert import Built, Outcome, Upsert
+from pipelines.delivery.upsert import UNDELIVERED, Built, Outcome, Upsert
 from pipelines.destinations.accounts import Account, read_account
 from pipelines.destinations.base import SyncSpec
 from pipelines.home import Home
@@ -35,7 +35,6 @@ from pipelines.tables.spec import AnyTable
 from pipelines.tables.store import PartitionStore
 
 _NEWER_AT_A_TIME = 7
-_UNDELIVERED = (Outcome.FAILED, Outcome.UNKNOWN, Outcome.NOT_SENT)
 _WRONG = (Outcome.REJECTED, Outcome.INVALID, Outcome.QUARANTINED)
 
 Progress = Callable[[int, int], None]
@@ -83,14 +82,14 @@ class PartitionResult:
     @property
     def undelivered(self) -> int:
         """Rows that failed, are unknown or were not sent."""
-        return sum(self.counts[outcome] for outcome in _UNDELIVERED)
+        return sum(self.counts[outcome] for outcome in UNDELIVERED)
 
     @property
     def red(self) -> str:
         """Why the partition may not be green, beside thresholds; empty: it may."""
         if self.gap:
             return f"{self.gap} of {self.extracted} rows are not accounted for: this is a defect, please report it"
-        said = [f"{self.counts[one]} {one}" for one in _UNDELIVERED if self.counts[one]]
+        said = [f"{self.counts[one]} {one}" for one in UNDELIVERED if self.counts[one]]
         if self.removal_failed:
             said.append(f"{self.removal_failed} vanished keys could not be taken away")
         if self.removal_left:
@@ -111,7 +110,7 @@ class SyncResult:
 class _Wanted(NamedTuple):
     built: Built
     newest: Mapping[str, str]
-    vanishing: Vanishing | None
+    vanishing: NotSeen | NotListed | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +137,7 @@ class SyncRunner:
             LedgerError: the ledger cannot be used.
             TableError: a stored partition cannot be read.
         """
-        started, read_at = time.monotonic(), time.time()
+        started = time.monotonic()
         store = PartitionStore(self.home.store_url)
         account = read_account(
             self.sync.account, self.sync.settings, self.sync.mode, home=self.home, environ=self.environ
@@ -152,6 +151,15 @@ class SyncRunner:
         }
         if not present:
             return SyncResult({}, Report(), missing, time.monotonic() - started)
+        with closing(Ledger(self.home.ledger_url)) as ledger:
+            run = Run(order.run_id, self.sync.name, config_hash(self.sync), ledger.clock(), present)
+            wanted = self._read(store, present, stored)
+            report = asyncio.run(self._deliver(account, order, ledger, run, wanted))
+        report.notes.extend(wanted.vanishing.notes if wanted.vanishing else ())
+        results = {partition: self._account(store, partition, report, last=present[-1]) for partition in present}
+        return SyncResult(results, report, missing, time.monotonic() - started)
+
+    def _read(self, store: PartitionStore, present: Sequence[str], stored: Collection[str]) -> _Wanted:
         built = self.sync.build(store.read(valid_of(self.sync.table), present))
         vanishing = vanishing_of(
             self.sync, self.table, built, present, store=store, folder=self.folder, environ=self.environ
@@ -160,22 +168,19 @@ class SyncRunner:
             built = vanishing.built
         self._store_upserts(store, present, built)
         newest = {} if self.sync.dated else self._newer_in_store(store, present, stored, built.upserts)
-        run = Run(order.run_id, self.sync.name, config_hash(self.sync), read_at)
-        report = asyncio.run(self._deliver(account, order, run, _Wanted(built, newest, vanishing)))
-        report.notes.extend(vanishing.notes if vanishing else ())
-        results = {partition: self._account(store, partition, report, last=present[-1]) for partition in present}
-        return SyncResult(results, report, missing, time.monotonic() - started)
+        return _Wanted(built, newest, vanishing)
 
     async def _deliver(
         self,
         account: Account,
         order: Order,
+        ledger: Ledger,
         run: Run,
         wanted: _Wanted,
     ) -> Report:
         report = Report()
         errand = Errand(order.priority, report.traffic, order.run_id, self.patience, self.sync.max_minutes)
-        async with open_way(self.sync, account, self.home, errand) as way:
+        async with open_way(self.sync, account, ledger, errand) as way:
             delivery = Delivery(
                 run=run,
                 ledger=way.ledger,

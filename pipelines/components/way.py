@@ -16,7 +16,6 @@ from pipelines.delivery.pace import Pace
 from pipelines.delivery.report import Traffic
 from pipelines.destinations.accounts import Account
 from pipelines.destinations.base import SyncSpec
-from pipelines.home import Home
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,38 +45,30 @@ class Errand:
 
 
 @asynccontextmanager
-async def open_way(sync: SyncSpec, account: Account, home: Home, errand: Errand) -> AsyncIterator[Way]:
-    """Open ledger and connections, and close them at the end.
+async def open_way(sync: SyncSpec, account: Account, ledger: Ledger, errand: Errand) -> AsyncIterator[Way]:
+    """Open connections, and close them at the end.
 
     Raises:
         AddressChanged: a live account has state under another address.
         LedgerError: the ledger cannot be used.
     """
-    ledger = Ledger(home.ledger_url)
-    try:
-        async with _port(account) as port:
-            scope = ledger.scope(
-                account.name, account.mode, account.address_hash, account.sandbox_id or "", time.time()
-            )
-            destination = sync.connect(account)
-            deadline = (
-                None if errand.minutes is None else Deadline(ledger.clock() + errand.minutes * 60, errand.minutes)
-            )
-            caller = Caller(
-                _rules(account, destination),
-                port,
-                Pace(account.limits.windows, share=sync.share, clock=ledger.clock),
-                errand.traffic,
-                errand.patience,
-                deadline=deadline,
-                guard=lambda: turn.check(),  # noqa: PLW0108 (the turn is made of this caller)
-                clock=ledger.clock,
-            )
-            quota = f"{account.mode}.{sync.quota or account.name}"
-            turn = Turn(ledger, quota, errand.priority, caller, run=errand.run, deadline=deadline)
-            yield Way(account, ledger, scope, turn, destination, caller)
-    finally:
-        ledger.close()
+    async with _port(account) as port:
+        scope = ledger.scope(account.name, account.mode, account.address_hash, account.sandbox_id or "", time.time())
+        destination = sync.connect(account)
+        deadline = None if errand.minutes is None else Deadline(ledger.clock() + errand.minutes * 60, errand.minutes)
+        caller = Caller(
+            _rules(account, destination),
+            port,
+            Pace(account.limits.windows, share=sync.share, clock=ledger.clock),
+            errand.traffic,
+            errand.patience,
+            deadline=deadline,
+            guard=lambda: turn.check(),  # noqa: PLW0108 (the turn is made of this caller)
+            clock=ledger.clock,
+        )
+        quota = f"{account.mode}.{sync.quota or account.name}"
+        turn = Turn(ledger, quota, errand.priority, caller, run=errand.run, deadline=deadline)
+        yield Way(account, ledger, scope, turn, destination, caller)
 
 
 def _port(account: Account) -> HttpPort:
@@ -100,6 +91,6 @@ def _rules(account: Account, destination: Destination) -> AccountRules:
         if sandbox
         else "",
         give_up_when_refused=sandbox,
-        secrets=account.secrets,
+        redact=account.redact,
         media_type_setting=account.media_type_setting,
     )

@@ -45,7 +45,8 @@ def base_url(text: str) -> str:
         raise ConfigurationError("The base URL holds a query or a fragment", do=_EXAMPLE)
     parts = _split(url)
     if parts is None:
-        raise ConfigurationError(f"The base URL {url[:200]!r} has no http(s) scheme or no usable host", do=_EXAMPLE)
+        told = f"The base URL {url[:200]!r}" if "://" in url else "The base URL"  # else perhaps a key, set by mistake
+        raise ConfigurationError(f"{told} has no http(s) scheme or no usable host", do=_EXAMPLE)
     if parts.scheme == "http" and not is_loopback(url):
         raise ConfigurationError(
             f"The base URL {url[:200]!r} is plain http to another machine",

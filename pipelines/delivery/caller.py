@@ -26,7 +26,6 @@ from pipelines.delivery.gate import Gate
 from pipelines.delivery.messages import Answer, Exchange, Lost, NotSent, Port, Request
 from pipelines.delivery.pace import Pace
 from pipelines.delivery.quota import RateHeaders, rate_headers
-from pipelines.delivery.redact import redact
 from pipelines.delivery.report import Traffic
 from pipelines.delivery.retry import RetryPolicy, retry_after_s, wait_before_retry
 
@@ -44,10 +43,10 @@ MAYBE_LANDED = frozenset({500, 502, 504})
 
 @dataclass(frozen=True, slots=True)
 class AccountRules:
-    """What the caller has to know of an account. `when_refused` tells what to do if nothing listens there.
+    """What the caller has to know of an account.
 
-    `media_type_setting` names the setting that chooses the media type, if the account has one. `secrets` are kept out
-    of every sentence that repeats what the API said.
+    `when_refused` tells what to do if nothing listens there; `redact` takes the secrets out of what an API says.
+    `media_type_setting` names the setting that chooses the media type, if the account has one.
     """
 
     name: str
@@ -55,7 +54,7 @@ class AccountRules:
     transient: frozenset[int]
     when_refused: str = ""
     give_up_when_refused: bool = False
-    secrets: tuple[str, ...] = field(default=(), repr=False)
+    redact: Callable[[str], str] = str
     media_type_setting: str = ""
 
 
@@ -296,7 +295,7 @@ class Caller:
 
     def _words(self, answer: Answer) -> str:
         # Half a secret would not be found any more, so shortening comes last.
-        text = redact(answer.text(_READ), self._account.secrets)
+        text = self._account.redact(answer.text(_READ))
         text = text if len(text) <= _SAID else f"{text[: _SAID - 1]}…"
         return f" ({text})" if text else ""
 

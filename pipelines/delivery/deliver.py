@@ -20,6 +20,7 @@ from pipelines.delivery.errors import AccountUnavailable
 from pipelines.delivery.fingerprint import fingerprint
 from pipelines.delivery.gates import Gates
 from pipelines.delivery.ledger import Ledger, Record, Run, Scope, State, Turn
+from pipelines.delivery.ledger.reads import note_done, note_reads, read_later
 from pipelines.delivery.leftovers import Settled, read_back_all
 from pipelines.delivery.plan import Plan, make_plan
 from pipelines.delivery.removal import Remover, Vanishing
@@ -32,6 +33,7 @@ _LARGEST_GROUP = 256
 _GROUP_S = 2.0
 """A group is what goes out in about this time, so that the turn changes hands within seconds."""
 _PREPARATION_REQUESTS = 64
+_READ_LATER = "another run has read this partition later, and has not delivered all of it yet: run it again after that"
 
 
 @dataclass(slots=True)
@@ -69,6 +71,10 @@ class Delivery:
         """
         self._newest = newest or {}
         self.report.drop(built.dropped)
+        read = {*self.run.partitions, *(upsert.partition for upsert in built.upserts)}
+        if not self.dry:
+            with self.ledger.engine.begin() as connection:
+                note_reads(self.ledger, connection, self.scope, self.run, read)
         with self.ledger.reading() as connection:
             states = self._states(connection, built.upserts)
             attempts = self.ledger.attempts(connection, self.scope, self.run.sync)
@@ -100,6 +106,8 @@ class Delivery:
         if isinstance(self.destination, Remarking):
             self.report.notes.extend(self.destination.notes)
         self._close_settled(plan, but={*open_keys, *parked, *(upsert.key for upsert in plan.to_send)})
+        with self.ledger.engine.begin() as connection:
+            note_done(self.ledger, connection, self.scope, self.run, read - self.report.unsettled)
         return self.report
 
     # -- planning
@@ -115,7 +123,9 @@ class Delivery:
             states |= found
         return states
 
-    def _plan(self, upserts: Iterable[Upsert], states: Mapping[str, State]) -> Plan:
+    def _plan(
+        self, upserts: Iterable[Upsert], states: Mapping[str, State], later: Mapping[str, bool] | None = None
+    ) -> Plan:
         return make_plan(
             upserts,
             states,
@@ -123,7 +133,7 @@ class Delivery:
             normalise=self.destination.normalise,
             newest=self._newest,
             resend_before=self.resend_before,
-            read_at=self.run.read_at,
+            read_later=later,
         )
 
     def _find_vanished(self, connection: Connection, vanishing: Vanishing | None) -> int:
@@ -322,12 +332,17 @@ class Delivery:
         """Plan the group once more from the state as it is now, and commit as attempted what is to be sent."""
         with self.turn.transaction(reserve=2 * (outstanding + len(group))) as connection:
             states = self._states(connection, group, payloads=True)
-            plan = self._plan(group, states)
-            self.ledger.advance(connection, self.scope, self.run, plan.unchanged)
+            later = read_later(self.ledger, connection, self.scope, self.run, {upsert.partition for upsert in group})
+            plan = self._plan(group, states, later)
+            self.ledger.advance(connection, self.scope, plan.unchanged)
             to_send = plan.to_send
             still_open = self.ledger.still_open(connection, self.scope, self.run.sync, [u.key for u in group])
             self._close(connection, plan, still_open, but={upsert.key for upsert in to_send})
             self.ledger.begin(connection, self.scope, self.run, to_send, self.clock())
+            kept = [Record(upsert, Verdict(Outcome.NOT_SENT, _READ_LATER)) for upsert in plan.late]
+            self.ledger.keep_open(connection, self.scope, self.run, kept, self.clock())
+        for upsert in plan.late:
+            self.report.count(upsert, Outcome.NOT_SENT, _READ_LATER)
         self.report.drop(plan.invalid)
         self._count_settled(plan)
         return [(upsert, states.get(upsert.key)) for upsert in to_send]

@@ -62,4 +62,4 @@ async def _look(destination: Destination, caller: Caller, attempt: Attempt, sett
     else:
         verdict = Verdict(Outcome.NOT_SENT, f"{tried}; it did not arrive" if found else tried)
         settled.stands[upsert.key] = stands
-    settled.records.append(Record(upsert, verdict, read_at=attempt.read_at))
+    settled.records.append(Record(upsert, verdict))

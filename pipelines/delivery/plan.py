@@ -16,7 +16,8 @@ Normalise = Callable[[Payload], Payload]
 class Plan:
     """What is to be sent, and why the rest is not. Every upsert stands in exactly one of the lists.
 
-    `again`: unchanged, and sent nevertheless, because the run asked for it.
+    `again`: unchanged, and sent nevertheless, because the run asked for it. `late`: another run has read the partition
+    since and is not done with it.
     """
 
     create: list[Upsert] = field(default_factory=list)
@@ -24,6 +25,7 @@ class Plan:
     again: list[Upsert] = field(default_factory=list)
     unchanged: list[Upsert] = field(default_factory=list)
     superseded: list[Upsert] = field(default_factory=list)
+    late: list[Upsert] = field(default_factory=list)
     invalid: list[Dropped] = field(default_factory=list)
 
     @property
@@ -48,7 +50,7 @@ def make_plan(
     normalise: Normalise,
     newest: Mapping[str, str] | None = None,
     resend_before: float | None = None,
-    read_at: float = float("inf"),
+    read_later: Mapping[str, bool] | None = None,
 ) -> Plan:
     """Compare upserts with the ledger's state of their keys.
 
@@ -60,8 +62,8 @@ def make_plan(
         newest: Newest `as_of` per key among readings that are stored but not among `upserts`.
         resend_before: Send also what is unchanged and was accepted before this time (Unix seconds); what is older than
             what stands there stays superseded.
-        read_at: When the rows of the upserts were read. What a run that read later has said for the same `as_of`
-            supersedes a different value: the source was corrected meanwhile.
+        read_later: Partitions that another run has read since, and whether it is done with them: what is different
+            there by now is up to that run.
     """
     plan = Plan()
     for candidates in _by_key(upserts).values():
@@ -72,7 +74,16 @@ def make_plan(
         stale = (newest or {}).get(winner.key, "") > winner.as_of
         same = state is not None and not state.removed and is_same(winner, state, normalise)
         again = same and resend_before is not None and state is not None and state.accepted_at < resend_before
-        _place(plan, winner, state, sync=sync, stale=stale, same=same, again=again, read_at=read_at)
+        _place(
+            plan,
+            winner,
+            state,
+            sync=sync,
+            stale=stale,
+            same=same,
+            again=again,
+            later=(read_later or {}).get(winner.partition),
+        )
     return plan
 
 
@@ -93,7 +104,7 @@ def _place(
     stale: bool,
     same: bool,
     again: bool,
-    read_at: float,
+    later: bool | None,
 ) -> None:
     if state is not None and state.sync != sync and not state.removed:
         reason = f"the key belongs to the sync {state.sync}: {sync} may not write it as well"
@@ -102,8 +113,8 @@ def _place(
         plan.superseded.append(upsert)
     elif same:
         (plan.again if again else plan.unchanged).append(upsert)
-    elif state is not None and (state.as_of, state.read_at) > (upsert.as_of, read_at):
-        plan.superseded.append(upsert)
+    elif later is not None:
+        (plan.superseded if later else plan.late).append(upsert)
     elif state is None or state.removed:
         plan.create.append(upsert)
     else:

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from pipelines.delivery.caller import STOPS, Caller
 from pipelines.delivery.destination import Destination, Ordered
 from pipelines.delivery.ledger import Known, Ledger, Run, Scope, Turn
+from pipelines.delivery.ledger.reads import read_later
 from pipelines.delivery.ledger.removals import Removal, begin_removals, known_keys, record_removals
 from pipelines.delivery.report import Report
 from pipelines.delivery.upsert import ACCEPTED, Outcome, Upsert, Verdict
@@ -44,9 +45,11 @@ class Remover:
     report: Report
     clock: Callable[[], float]
     _left: list[Known] = field(default_factory=list)
+    _by_partition: bool = False
 
     def find(self, connection: Connection, vanishing: Vanishing) -> int:
         """Look which keys have vanished; returns how many."""
+        self._by_partition = vanishing.partitions is not None
         known = known_keys(self.ledger, connection, self.scope, self.run.sync, vanishing.partitions)
         gone = set(vanishing.vanished(known)) if known else set()
         self._left = [one for one in known if one.key in gone]
@@ -67,15 +70,24 @@ class Remover:
         if not group:
             return False
         with self.turn.transaction(reserve=4 * len(group)) as connection:
-            removals = begin_removals(self.ledger, connection, self.scope, self.run, group)
-        if len(removals) < len(group):
-            count = len(group) - len(removals)
-            self.report.notes.append(f"{count} vanished keys were left as they are: another run has written them since")
+            ours = self._ours(connection, group)
+            removals = begin_removals(self.ledger, connection, self.scope, ours)
         gate = asyncio.Semaphore(self.in_flight)
         for of_rank in self._last_first(removals):
             verdicts = await asyncio.gather(*(self._one(one, gate) for one in of_rank))
             self._note(list(zip(of_rank, verdicts, strict=True)), reserve=4 * len(group))
         return bool(self._left)
+
+    def _ours(self, connection: Connection, group: Sequence[Known]) -> list[str]:
+        """What no other run, that has read the source later, sees to."""
+        later = read_later(self.ledger, connection, self.scope, self.run)
+        if not self._by_partition and later:
+            later = dict.fromkeys((one.partition for one in group), all(later.values()))
+        theirs = [one for one in group if one.partition in later]
+        if theirs:
+            self.report.notes.append(f"{len(theirs)} vanished keys were left to a run that has read the source later")
+            self.report.removal_left.update(one.partition for one in theirs if not later[one.partition])
+        return [one.key for one in group if one.partition not in later]
 
     def _last_first(self, removals: Sequence[Removal]) -> list[list[Removal]]:
         """What others build on goes after them: an area after the areas below it."""

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from pipelines.delivery.upsert import Dropped, Outcome, Upsert
+from pipelines.delivery.upsert import UNDELIVERED, Dropped, Outcome, Upsert
 
 _EXAMPLES = 3
 _LATENCY_SAMPLE = 10_000
@@ -104,6 +104,12 @@ class Report:
                 self.notes.append(f"{key} could not be taken away: {failure}")
         else:
             self.removed[partition] += 1
+
+    @property
+    def unsettled(self) -> set[str]:
+        """The partitions of which something failed, is unknown, was not sent or not taken away."""
+        rows = {partition for partition, counts in self.counts.items() if any(counts[one] for one in UNDELIVERED)}
+        return rows | set(+self.removal_failed) | set(+self.removal_left)
 
     def total(self, outcome: Outcome) -> int:
         """Rows with this outcome, over all partitions."""

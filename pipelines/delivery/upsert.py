@@ -30,7 +30,9 @@ class Outcome(StrEnum):
 
 ACCEPTED = frozenset({Outcome.CREATED, Outcome.UPDATED, Outcome.ACCEPTED})
 """The API has taken the upsert."""
-OPEN = frozenset({Outcome.REJECTED, Outcome.FAILED, Outcome.UNKNOWN, Outcome.NOT_SENT})
+UNDELIVERED = (Outcome.FAILED, Outcome.UNKNOWN, Outcome.NOT_SENT)
+"""A partition with such rows is not green."""
+OPEN = frozenset({*UNDELIVERED, Outcome.REJECTED})
 """Somebody or some later run has to come back to it."""
 
 

@@ -226,7 +226,9 @@ def _read(name: str, setting: str, path: str) -> str:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
-        msg = f"account {name}: {setting} names the file {path}, which cannot be read: {why}"
+        # What is no whole path may be the secret itself, put into the wrong variable.
+        file = f"the file {path}" if Path(path).is_absolute() else "a file"
+        msg = f"account {name}: {setting} names {file}, which cannot be read: {why}"
         raise ConfigurationError(msg, do="Check the path and its permissions.", account=name, setting=setting) from None
     return text.removesuffix("\n").removesuffix("\r")
 

@@ -40,8 +40,7 @@ def judge(exchange: Exchange, account: Account, transient: Collection[int] = ())
 
 def _judge_success(answer: Answer, account: Account) -> Verdict:
     if answer.body.strip() and answer.json() is None:
-        said = account.redact(_excerpt(answer))
-        reason = f"{named(answer.status)}, but no JSON: {shortened(said)}; did the API itself answer?"
+        reason = f"{named(answer.status)}, but no JSON: {excerpt(answer, account)}; did the API itself answer?"
         return Verdict(Outcome.UNKNOWN, reason, answer.status)
     return Verdict(Outcome.CREATED if answer.status == 201 else Outcome.ACCEPTED, status=answer.status)
 
@@ -65,6 +64,11 @@ def words(exchange: Exchange, account: Account) -> str:
     # Half a secret would not be found any more, so shortening comes last.
     text = shortened(account.redact(said))
     return f"{named(exchange.status)}: {text}" if text else named(exchange.status)
+
+
+def excerpt(answer: Answer, account: Account) -> str:
+    """The beginning of an answer's text, without secrets."""
+    return shortened(account.redact(_excerpt(answer)))
 
 
 def shortened(text: str) -> str:

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 from pipelines.sandbox.accounts import FEEDBACK_HOUSE_AUTH_HEADER, FEEDBACK_HOUSE_AUTH_VALUE
 from pipelines.sandbox.api import Api
-from pipelines.sandbox.feedback_house_items import DEFAULTS, ItemError, checked
+from pipelines.sandbox.feedback_house_items import DEFAULTS, FLAGS, RESETTABLE, ItemError, checked
 from pipelines.sandbox.settings import FeedbackHouseSettings
 from pipelines.sandbox.state import Record
 from pipelines.sandbox.web import Endpoint, Incoming, Refusal, Reply, json_reply
@@ -154,6 +154,7 @@ class FeedbackHouse(Api[FeedbackHouseSettings]):
     def _take(self, item: Any) -> tuple[Record, bool]:
         """Update or create the area of one item; says whether it is new."""
         fields = checked(item)
+        self._check_readings(fields)
         area = self._found(fields)
         if "name" not in fields and (area is None or "id" not in fields):
             raise ItemError("Missing name field")
@@ -162,8 +163,9 @@ class FeedbackHouse(Api[FeedbackHouseSettings]):
         new = area is None
         if area is None:
             area = {"id": secrets.token_hex(12), **DEFAULTS, "createdAt": now, "writes": 0}
-        elif self.settings.omitted_on_update == "defaults":
-            fields = {name: DEFAULTS[name] for name in ("active", "allowCandidatesApply")} | fields
+        elif self.settings.omitted_on_update != "keep":
+            reset = FLAGS if self.settings.omitted_on_update == "defaults" else RESETTABLE
+            fields = {name: DEFAULTS[name] for name in reset} | fields
         self._index(area, fields.get("correlationID"))
         area.update({name: value for name, value in fields.items() if name != "id"})
         area["updatedAt"] = now
@@ -180,6 +182,15 @@ class FeedbackHouse(Api[FeedbackHouseSettings]):
         if by_id is not None and by_key is not None and by_id is not by_key:
             raise ItemError("id and correlationID belong to different areas")
         return by_id or by_key
+
+    def _check_readings(self, fields: Mapping[str, Any]) -> None:
+        """What only one reading of the documents refuses."""
+        empty = [name for name in ("parent", "businessDivision") if fields.get(name, "") is None]
+        if empty and self.settings.null_links == "refuse":
+            raise ItemError(f"Invalid {empty[0]} field")
+        managers = fields.get("managers", ())
+        if len(set(managers)) < len(managers) and self.settings.repeated_managers == "refuse":
+            raise ItemError("Repeated managers")
 
     def _check_links(self, fields: Mapping[str, Any], area: Record | None) -> None:
         for manager in fields.get("managers", ()):

@@ -23,6 +23,8 @@ DEFAULTS: Mapping[str, Any] = {
     "tags": [],
 }
 """What a new area has for the fields that its item leaves out."""
+FLAGS = ("active", "allowCandidatesApply")
+RESETTABLE = tuple(name for name in DEFAULTS if name not in {"correlationID", "name"})
 
 
 class ItemError(Exception):

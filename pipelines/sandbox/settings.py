@@ -130,9 +130,16 @@ class FeedbackHouseSettings(ApiSettings):
     correlation_visible: bool = Field(
         default=False, description="Whether reading an area shows its correlationID; the documents do not list it."
     )
-    omitted_on_update: Literal["defaults", "keep"] = Field(
+    omitted_on_update: Literal["defaults", "keep", "reset"] = Field(
         default="defaults",
-        description="Whether active and allowCandidatesApply take their defaults when an update leaves them out.",
+        description="What an update makes of fields that it leaves out; not documented. defaults: active and "
+        "allowCandidatesApply take theirs; keep: all stay; reset: all but keys and name become as in a new area.",
+    )
+    null_links: Literal["accept", "refuse"] = Field(
+        default="accept", description="Whether parent and businessDivision may be null; not documented."
+    )
+    repeated_managers: Literal["refuse", "accept"] = Field(
+        default="refuse", description="Whether an area may name one manager twice; not documented."
     )
     unknown_id: Literal["create", "error"] = Field(
         default="create", description="What becomes of an item whose id does not exist; not documented."

@@ -21,6 +21,7 @@ from fsspec.implementations.local import LocalFileSystem
 from upath import UPath
 
 from pipelines.delivery.errors import ConfigurationError, TableError
+from pipelines.delivery.redact import redact, url_secrets
 from pipelines.tables.frames import concat, frame_of, table_of
 
 _ENDING = ".parquet"
@@ -42,11 +43,14 @@ class PartitionStore:
         try:
             self.root = UPath(root)
             self._fs: AbstractFileSystem = self.root.fs
-        except (ImportError, ValueError) as error:
+        except (ImportError, ValueError, OSError) as error:
+            shown, said = (redact(str(text), url_secrets(str(root))) for text in (root, error))
             raise ConfigurationError(
-                f"the partition store at {root} cannot be opened: {error}",
-                do=f"Install the fsspec package for {str(root).split(':', 1)[0]}:// into this environment.",
-            ) from error
+                f"the partition store at {shown} cannot be opened: {said}",
+                do="Check PIPELINES_STORE_URL, and that its host can be reached."
+                if isinstance(error, OSError)
+                else f"Install the fsspec package for {shown.split(':', 1)[0]}:// into this environment.",
+            ) from None  # the library's own error may show the address
         self._local = isinstance(self._fs, LocalFileSystem)
         self._fs.invalidate_cache()  # other processes write here too
 
@@ -142,7 +146,7 @@ class PartitionStore:
                 do=f"Materialize {asset} for this partition again.",
                 table=asset,
                 partitions=[partition],
-                file=str(path),
+                file=redact(str(path), url_secrets(str(path))),
             ) from error
 
     def _path(self, asset: str, partition: str) -> UPath:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -11,6 +12,7 @@ import pandas as pd
 from pipelines.delivery.upsert import Payload, Upsert
 from pipelines.destinations.base import SyncSpec
 from pipelines.destinations.dnsimple import DnsimpleSpec
+from pipelines.destinations.feedback_house import FeedbackHouseSpec
 from pipelines.destinations.stativate import StativateSpec
 from pipelines.destinations.valuestreamer import ValueStreamerSpec
 
@@ -28,7 +30,9 @@ class Case:
 
     `columns` are those of a row that the sandbox takes, beside day and value. `refused` is a payload that the API turns
     down although nothing of ours would stop it. `wrong` are settings of credentials that the API does not know.
-    `requests` is what sending one upsert costs. `deletes`: a removal takes the entry away; else it stays, out of use.
+    `refused_status` is that of its verdict. `requests` is what sending one upsert costs. `deletes`: a removal takes the
+    entry away; else it stays, out of use. `silence_is_yes`: a 2xx without a word is an acceptance. `switches` are those
+    of the sandbox.
     """
 
     name: str
@@ -38,6 +42,9 @@ class Case:
     wrong: dict[str, str]
     requests: int = 1
     deletes: bool = True
+    refused_status: int = 400
+    silence_is_yes: bool = True
+    switches: Mapping[str, Any] = field(default_factory=dict)
 
     def upsert(self, value: float = 60.0, *, day: int = 5) -> Upsert:
         """The upsert of a row; days have keys of their own."""
@@ -130,4 +137,37 @@ DNSIMPLE = Case(
     deletes=False,
 )
 
-CASES = (STATIVATE, VALUESTREAMER, VALUESTREAMER_KEEP, DNSIMPLE)
+_AREAS = FeedbackHouseSpec.model_validate(
+    {
+        **_COMMON,
+        "account": "feedback_house",
+        "key": "{team}",
+        "label": "Team {team}",
+        "parent": None,
+        "active": True,
+        "tags": ["{actual:integer}% so"],
+        "batch_size": 1,
+    }
+)
+
+
+def _feedback_house(name: str, **switches: str | bool) -> Case:
+    return Case(
+        name=name,
+        spec=_AREAS,
+        columns={},
+        refused={"name": 7, "active": True, "allowCandidatesApply": False},
+        wrong={"AUTH_VALUE": "revoked"},
+        deletes=False,
+        refused_status=200,
+        silence_is_yes=False,
+        switches={"limit": None, "correlation_visible": True, **switches},
+    )
+
+
+FEEDBACK_HOUSE = _feedback_house("feedback_house")
+FEEDBACK_HOUSE_STRICT = _feedback_house(
+    "feedback_house, strict", omitted_on_update="reset", null_links="refuse", data_keys=False
+)
+
+CASES = (STATIVATE, VALUESTREAMER, VALUESTREAMER_KEEP, DNSIMPLE, FEEDBACK_HOUSE, FEEDBACK_HOUSE_STRICT)

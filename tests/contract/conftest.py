@@ -82,6 +82,7 @@ async def connect(home: Home, control: Control) -> AsyncIterator[Connect]:
 
         def connected(case: Case, environ: Mapping[str, str] | None = None) -> Way:
             spec = case.spec
+            control.configure(**{spec.settings.api: case.switches})
             account = read_account(spec.account, spec.settings, "sandbox", home=home, environ=environ or {})
             port = HttpPort(
                 base_url=account.url,
@@ -109,4 +110,6 @@ def standing(control: Control, api: str) -> Sequence[str]:
     held = control.state(api)
     if api == "dnsimple":
         return sorted(f"{one['resource']}/{one['context']}" for one in held["statuses"])
+    if api == "feedback_house":
+        return sorted(one["correlationID"] for one in held["areas"].values())
     return sorted(held["statuses"] if api == "stativate" else held["records"])

@@ -71,7 +71,7 @@ async def test_what_was_removed_is_gone(case: Case, connect: Connect, control: C
     await way.deliver(upsert, neighbour)
     for _ in range(2):
         verdict = await way.destination.remove(upsert.key, upsert.payload, way.call)
-        assert verdict.outcome is Outcome.ACCEPTED
+        assert verdict.outcome in ACCEPTED
     left = [neighbour.key] if case.deletes else [upsert.key, neighbour.key]
     assert standing(control, way.account.api) == left
     assert not await stands(way, upsert)
@@ -98,7 +98,7 @@ async def test_a_refused_upsert_stands_alone(case: Case, connect: Connect, contr
     verdicts = await way.deliver(good[0], case.bad_upsert(day=6), good[1])
     assert [verdict.outcome in ACCEPTED for verdict in verdicts] == [True, False, True]
     assert verdicts[1].outcome is Outcome.REJECTED
-    assert verdicts[1].status == 400
+    assert verdicts[1].status == case.refused_status
     assert len(verdicts[1].reason) > len("400 Bad Request: ")
     assert standing(control, way.account.api) == sorted(upsert.key for upsert in good)
 
@@ -168,12 +168,15 @@ async def test_what_is_no_acceptance_is_never_taken_for_one(
 
 @pytest.mark.parametrize("kind", ["empty_body", "other_json"])
 async def test_a_success_needs_no_particular_body(case: Case, kind: str, connect: Connect, control: Control) -> None:
-    """What the answer to a write holds is documented badly or not at all, so an acceptance does not depend on it."""
+    """What the answer to a write holds is documented badly or not at all, so an acceptance does not depend on it.
+
+    Where errors stand inside a 200, one without a word on them is unknown until it is read back.
+    """
     way, upsert = connect(case), case.upsert()
     method = way.destination.describe(upsert).split()[0]
     control.add_faults({"api": way.account.api, "method": method, "kind": kind})
     (verdict,) = await way.deliver(upsert)
-    assert verdict.outcome in ACCEPTED
+    assert verdict.outcome in (ACCEPTED if case.silence_is_yes else {Outcome.UNKNOWN})
     assert await stands(way, upsert)
 
 
@@ -185,4 +188,4 @@ async def test_a_read_back_that_fails_says_that_it_does_not_know(
     await way.deliver(upsert)
     control.add_faults({"api": way.account.api, "method": "GET", "kind": "status", "params": {"code": 503}})
     assert await way.destination.read_back(upsert, way.call) is None
-    assert await stands(way, upsert)
+    assert await stands(connect(case), upsert)

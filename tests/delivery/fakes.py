@@ -135,7 +135,7 @@ class FakeDestination:
         if not self.readable:
             return None
         exchange = await call(Request("GET", f"/{upsert.key}"))
-        if not isinstance(exchange, Answer):
+        if not isinstance(exchange, Answer) or not (exchange.ok or exchange.status == 404):
             return None
         return Found(exchange.json() if exchange.ok else None)
 
@@ -203,13 +203,14 @@ class Bench:
         deadline: Deadline | None = None,
         sleep: Sleep | None = None,
         mode: str = "sandbox",
+        partitions: Sequence[str] = (),
         gates: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> Delivery:
-        """A run of the sync; `gates`: with gates of these fields."""
+        """A run of the sync, which has read these partitions; `gates`: with gates of these fields."""
         self.runs += 1
         report = Report()
-        run = Run(f"run-{self.runs}", sync, "config", float(self.runs))
+        run = Run(f"run-{self.runs}", sync, "config", float(self.runs), partitions)
         scope = self.ledger.scope("fake", mode, "address", "", 0.0)
         limits = Limits(in_flight=4)
         pace = Pace(limits.windows, clock=self.clock, sleep=self.sleep)

@@ -432,9 +432,24 @@ async def test_value_read_before_a_correction_does_not_undo_it(bench: Bench) -> 
     await bench.deliver(upsert("a", 1))
     backfill = bench.delivery()
     await bench.deliver(upsert("a", 2))
-    report = await backfill.deliver(Built([upsert("a", 1), upsert("b", 1)]))
+    report = await backfill.deliver(Built([upsert("a", 1), upsert("b", 1, "2013-01-02")]))
     assert bench.port.held == {"/a": {"value": 2}, "/b": {"value": 1}}
     assert (report.total(Outcome.SUPERSEDED), report.total(Outcome.ACCEPTED)) == (1, 1)
+
+
+async def test_later_reader_that_is_not_done_leaves_the_earlier_one_red(bench: Bench) -> None:
+    """The correction was read and not delivered: what was read before is not sent, and is not called settled."""
+    await bench.deliver(upsert("a", 1))
+    backfill = bench.delivery()
+    bench.port.always = status(401)
+    await bench.deliver(upsert("a", 3))
+    bench.port.always = None
+    report = await backfill.deliver(Built([upsert("a", 2)]))
+    assert report.total(Outcome.NOT_SENT) == 1
+    assert bench.port.held == {"/a": {"value": 1}}
+    await bench.deliver(upsert("a", 3))
+    assert bench.port.held == {"/a": {"value": 3}}
+    assert bench.rows("open_outcomes") == []
 
 
 async def test_run_that_is_cancelled_writes_down_the_answers_that_came(bench: Bench) -> None:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from pipelines.delivery.ledger import Known, Record
 from pipelines.delivery.messages import Exchange, Lost, Request
-from pipelines.delivery.upsert import Built, Outcome, Upsert, Verdict
+from pipelines.delivery.upsert import Built, Outcome, Upsert
 from tests.delivery.fakes import Bench, Died, FakeDestination, Fault, Left, lost_before, refused, status, upsert
 
 
@@ -89,7 +87,7 @@ async def test_run_that_read_before_a_removal_does_not_bring_the_key_back(bench:
     """It waited for its turn with a row that the source has lost since: the removal read later, and stands."""
     await bench.deliver(upsert("a", 1))
     late = bench.delivery()
-    await bench.deliver(vanishing=Left())
+    await bench.deliver(vanishing=Left(), partitions=["2013-01-01"])
     report = await late.deliver(Built([upsert("a", 1)]))
     assert bench.port.held == {}
     assert report.total(Outcome.SUPERSEDED) == 1
@@ -216,31 +214,23 @@ async def test_more_removals_than_fit_in_one_group_are_all_carried_out(bench: Be
     assert 1 < bench.port.most_in_flight <= 4
 
 
-class Watched(Left):
-    """Tells when somebody has looked for vanished keys."""
-
-    def __init__(self, *keys: str) -> None:
-        super().__init__(*keys)
-        self.looked = asyncio.Event()
-
-    def vanished(self, known: Iterable[Known]) -> list[str]:
-        self.looked.set()
-        return super().vanished(known)
-
-
-async def test_key_that_another_run_delivered_meanwhile_is_not_taken_away(bench: Bench) -> None:
-    """Its source has the key again: what this run found out before is out of date, and it says so."""
-    await bench.deliver(upsert("a", 1), upsert("b", 1))
-    source, other = Watched(), bench.delivery()
-    async with other.turn.hold():
-        waiting = asyncio.create_task(bench.deliver(vanishing=source))
-        await source.looked.wait()
-        with other.turn.transaction() as connection:
-            accepted = Record(upsert("a", 3), Verdict(Outcome.ACCEPTED))
-            bench.ledger.record(connection, other.scope, other.run, [accepted], 5.0)
-    report = await waiting
+async def test_key_that_a_later_reader_sees_to_is_not_taken_away(bench: Bench) -> None:
+    """It waited with what it had found; meanwhile the day was read again, with the key: it stays."""
+    await bench.deliver(upsert("a", 1), upsert("b", 1, "2013-01-02"))
+    late = bench.delivery()
+    await bench.deliver(upsert("a", 1))
+    report = await late.deliver(Built([]), vanishing=Left(partitions=["2013-01-01", "2013-01-02"]))
     assert removals(bench) == ["/b"]
-    assert "1 vanished keys were left as they are: another run has written them since" in report.notes
+    assert "1 vanished keys were left to a run that has read the source later" in report.notes
+
+
+async def test_whole_that_was_read_later_decides_alone(bench: Bench) -> None:
+    """Where any key may vanish, whichever partition it came from, only the newest reader takes keys away."""
+    await bench.deliver(upsert("a", 1), upsert("b", 1, "2013-01-02"))
+    late = bench.delivery()
+    await bench.deliver(upsert("a", 1))
+    await late.deliver(Built([]), vanishing=Left())
+    assert removals(bench) == []
 
 
 class Tree(FakeDestination):

@@ -105,7 +105,7 @@ def test_a_setting_can_be_a_file_without_its_last_line_break(tmp_path: Path) -> 
     """Mounted secrets end with a line break that belongs to no password; only one is taken off."""
     (tmp_path / "secret").write_text("hush\nhush\n\n", encoding="utf-8")
     account = vs(tmp_path, VS_PROD_PASSWORD=None, VS_PROD_PASSWORD_FILE=str(tmp_path / "secret"))
-    assert account.secrets == ("hush\nhush\n",)
+    assert account.secrets[0] == "hush\nhush\n"
 
 
 def test_an_unreadable_file_names_variable_and_path(tmp_path: Path) -> None:
@@ -115,6 +115,13 @@ def test_an_unreadable_file_names_variable_and_path(tmp_path: Path) -> None:
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ConfigurationError, match="it is no UTF-8 text"):
         vs(tmp_path, VS_PROD_PASSWORD=None, VS_PROD_PASSWORD_FILE=str(tmp_path / "binary"))
+
+
+def test_a_secret_in_the_variable_of_a_file_is_not_repeated(tmp_path: Path) -> None:
+    """Who puts the password itself where its file should stand reads which variable it is, and no password."""
+    with pytest.raises(ConfigurationError, match="VS_PROD_PASSWORD_FILE names a file, which cannot be read") as caught:
+        vs(tmp_path, VS_PROD_PASSWORD=None, VS_PROD_PASSWORD_FILE="hush-hush")
+    assert "hush" not in str(caught.value)
 
 
 def test_a_setting_given_twice_is_refused(tmp_path: Path) -> None:
@@ -190,7 +197,7 @@ def test_mode_sandbox_takes_a_server_of_this_machine_from_the_environment(tmp_pa
     """Somebody's own sandbox on another port is fine, with the credentials of the environment."""
     account = vs(tmp_path, "sandbox", VS_PROD_URL=f"http://{host}/api")
     assert account.url == f"http://{host}/api"
-    assert account.secrets == ("hush-hush",)
+    assert account.secrets[0] == "hush-hush"
     assert account.sandbox_id is None
 
 
@@ -198,7 +205,7 @@ def test_without_an_address_the_sandbox_card_says_everything(tmp_path: Path) -> 
     """Credentials of a real API that happen to be set are not sent to the sandbox."""
     account = vs(tmp_path, "sandbox", VS_PROD_URL=None)
     assert account.url == "http://127.0.0.1:4180/valuestreamer/api"
-    assert account.secrets == ("box-pass",)
+    assert account.secrets[0] == "box-pass"
     assert account.sandbox_id == "box-1"
 
 

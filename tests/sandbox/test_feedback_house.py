@@ -219,3 +219,45 @@ def test_key_header_is_a_choice(server: SandboxServer, control: Control) -> None
     control.configure(feedback_house={"auth_header": "Authorization", "auth_value": "Token abc"})
     assert httpx.get(url, headers={"x-api-key": "sandbox"}).status_code == 401
     assert httpx.get(url, headers={"authorization": "Token abc"}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("reading", "left"), [("keep", [False, ["t"]]), ("defaults", [True, ["t"]]), ("reset", [True, []])]
+)
+def test_what_an_update_leaves_out(
+    feedback_house: httpx.Client, control: Control, reading: str, left: list[Any]
+) -> None:
+    """The switch is any of three readings: all stays, flags take their defaults, or everything does."""
+    (above,) = (entry["id"] for entry in post(feedback_house, area("P"))["data"])
+    post(feedback_house, area("A", active=False, tags=["t"], parent=above, businessDivision=NOBODY))
+    control.configure(feedback_house={"omitted_on_update": reading})
+    (shown,) = post(feedback_house, area("A", name="New"))["data"]
+    assert [shown["active"], shown["tags"]] == left
+    links = (None, None) if reading == "reset" else (above, NOBODY)
+    assert (shown["parent"], shown["businessDivision"]) == links
+    assert (shown["name"], shown["correlationID"]) == ("New", "A")
+
+
+@pytest.mark.parametrize("name", ["parent", "businessDivision"])
+def test_null_links(feedback_house: httpx.Client, control: Control, name: str) -> None:
+    """Whether an empty link is taken is a switch."""
+    assert post(feedback_house, area("A", **{name: None}))["errors"] == []
+    control.configure(feedback_house={"null_links": "refuse"})
+    (error,) = post(feedback_house, area("A", **{name: None}))["errors"]
+    assert error["message"] == f"Invalid {name} field"
+
+
+def test_repeated_managers(feedback_house: httpx.Client, control: Control) -> None:
+    """One manager twice is refused, unless the switch takes it."""
+    twice = ["5d9b2f000000000000000001"] * 2
+    (error,) = post(feedback_house, area("A", managers=twice))["errors"]
+    assert error["message"] == "Repeated managers"
+    control.configure(feedback_house={"repeated_managers": "accept"})
+    assert post(feedback_house, area("A", managers=twice))["errors"] == []
+
+
+def test_answers_without_keys(feedback_house: httpx.Client, control: Control) -> None:
+    """Whether the areas in an answer show their correlationID is a switch."""
+    control.configure(feedback_house={"data_keys": False})
+    (shown,) = post(feedback_house, area("A"))["data"]
+    assert (shown["name"], "correlationID" in shown) == ("Area A", False)

@@ -10,14 +10,27 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, Connection, Engine, Table, Text, bindparam, create_engine, event, func, select
+from sqlalchemy import (
+    URL,
+    ColumnElement,
+    Connection,
+    Engine,
+    Table,
+    Text,
+    bindparam,
+    create_engine,
+    event,
+    func,
+    select,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from pipelines.delivery.errors import LedgerError
-from pipelines.delivery.ledger.failures import in_words, speak_of
+from pipelines.delivery.ledger.failures import speak_of
 from pipelines.delivery.ledger.versions import prepare
+from pipelines.delivery.redact import redact, url_secrets
 
 _BUSY_TIMEOUT_MS = 60_000
 _ADDRESSES = (
@@ -37,10 +50,8 @@ class Database:
         Raises:
             LedgerError: it cannot be opened, or was written by a newer release.
         """
-        try:
-            parsed = make_url(url)
-        except ArgumentError:
-            raise LedgerError("PIPELINES_LEDGER_URL is no address of a database", do=_ADDRESSES) from None
+        self._hidden = url_secrets(url)
+        parsed = _parsed(url)
         if parsed.drivername in {"postgresql", "postgres"}:
             parsed = parsed.set(drivername="postgresql+psycopg")
         self.url = parsed
@@ -48,7 +59,7 @@ class Database:
         if parsed.get_backend_name() == "sqlite":
             if not parsed.database or parsed.database == ":memory:":
                 raise LedgerError("a ledger in memory forgets everything", do="Give PIPELINES_LEDGER_URL a file.")
-            self.folder = Path(parsed.database).absolute().parent
+            self.folder = _made(Path(parsed.database).absolute().parent)
         self.engine = self._opened()
         self._local_clock = local_clock
         self._ahead = 0.0
@@ -57,21 +68,22 @@ class Database:
                 self.id = prepare(connection, uuid.uuid4().hex)
                 if self.dialect == "postgresql":
                     self._ahead = self._ahead_of(connection)
+        except (TypeError, UnicodeError) as error:  # a driver about the URL's options
+            self.engine.dispose()
+            said = redact(str(error), self._hidden)
+            raise LedgerError(f"the ledger cannot be opened: {said}", do=_ADDRESSES) from None
         except BaseException:
             self.engine.dispose()
             raise
 
     def _opened(self) -> Engine:
-        address = self.url.render_as_string(hide_password=True)
+        address = redact(self.url.render_as_string(hide_password=True), self._hidden)
         try:
-            if self.folder is not None:
-                self.folder.mkdir(parents=True, exist_ok=True)
             engine = _engine(self.url)
-        except OSError as error:
-            raise in_words(error, address) from error
-        except (ImportError, NoSuchModuleError) as error:
-            raise LedgerError(f"no driver for the ledger at {address} is installed: {error}", do=_ADDRESSES) from error
-        speak_of(engine, address)
+        except (ArgumentError, ImportError, NoSuchModuleError, TypeError, ValueError) as error:
+            said = redact(str(error), self._hidden)
+            raise LedgerError(f"the ledger's database at {address} cannot be used: {said}", do=_ADDRESSES) from None
+        speak_of(engine, address, self._hidden)
         return engine
 
     def _ahead_of(self, connection: Connection) -> float:
@@ -116,10 +128,12 @@ class Database:
         keep: Sequence[str] = (),
         add: Sequence[str] = (),
         fill: Sequence[str] = (),
+        unless_newer: str | None = None,
     ) -> None:
         """Insert or replace by primary key.
 
-        `keep` columns stay as they are, `add` columns are added to, `fill` columns are not emptied.
+        `keep` columns stay as they are, `add` columns are added to, `fill` columns are not emptied. A row
+        with a larger value in the column `unless_newer` stays as it is.
         """
         if not rows:
             return
@@ -132,7 +146,33 @@ class Database:
         }
         changes |= {name: table.c[name] + insert.excluded[name] for name in add}
         changes |= {name: func.coalesce(insert.excluded[name], table.c[name]) for name in fill}
-        connection.execute(insert.on_conflict_do_update(index_elements=primary, set_=changes), list(rows))
+        where = None if unless_newer is None else table.c[unless_newer] <= insert.excluded[unless_newer]
+        upsert = insert.on_conflict_do_update(index_elements=primary, set_=changes, where=where)
+        connection.execute(upsert, list(rows))
+
+
+def _made(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LedgerError(
+            f"the ledger's folder {folder} cannot be made: {error.strerror}", do="Check PIPELINES_LEDGER_URL."
+        ) from error
+    return folder
+
+
+def _parsed(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        raise LedgerError(
+            "PIPELINES_LEDGER_URL is no SQLAlchemy URL", do="Write it like postgresql://user:password@host/name."
+        ) from None  # SQLAlchemy's own error may show the URL
+    if parsed.get_backend_name() not in {"sqlite", "postgresql", "postgres"}:
+        raise LedgerError(f"PIPELINES_LEDGER_URL: {parsed.drivername} is no database for a ledger", do=_ADDRESSES)
+    if "@" in (parsed.host or ""):
+        raise LedgerError("the password in PIPELINES_LEDGER_URL holds an @ that is not encoded", do="Write @ as %40.")
+    return parsed
 
 
 def _engine(url: Any) -> Engine:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import sqlite3
+from collections.abc import Sequence
 
 from sqlalchemy import Engine, event
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DatabaseError, OperationalError
 
 from pipelines.delivery.errors import LedgerError
+from pipelines.delivery.redact import redact
 
 _AGAIN = "then run the partitions again: what was accepted is not sent a second time."
 _FULL = frozenset({"13", "53100", "ENOSPC", "EDQUOT"})
@@ -20,10 +22,10 @@ _NO_DATABASE = frozenset({"11", "26"})
 """SQLITE_CORRUPT and SQLITE_NOTADB."""
 
 
-def speak_of(engine: Engine, address: str) -> None:
+def speak_of(engine: Engine, address: str, hidden: Sequence[str] = ()) -> None:
     """Let every error of the engine's database surface as `LedgerError`; defects of statements stay what they are.
 
-    `address` is how the ledger is called in messages; it holds no password.
+    `address` is how the ledger is called in messages; it holds no password. `hidden`: what must appear in none.
     """
 
     @event.listens_for(engine, "handle_error")
@@ -32,12 +34,13 @@ def speak_of(engine: Engine, address: str) -> None:
         unusable = isinstance(found, OperationalError) or type(found) is DatabaseError
         # A connection of the pool that fails its test is replaced without a word.
         if unusable and not context.is_pre_ping:
-            raise in_words(context.original_exception, address, lost=context.is_disconnect)
+            words = in_words(context.original_exception, address, lost=context.is_disconnect, hidden=hidden)
+            raise words from None  # the driver's own error may show the address
 
 
-def in_words(error: BaseException, address: str, *, lost: bool = False) -> LedgerError:
+def in_words(error: BaseException, address: str, *, lost: bool = False, hidden: Sequence[str] = ()) -> LedgerError:
     """The error that says what is wrong with the ledger and what to do. `lost`: its connection is gone."""
-    said = " ".join(str(error).split())
+    said = " ".join(redact(str(error), hidden).split())
     code = _code(error)
     if code in _FULL:
         return LedgerError(f"the disk of the ledger at {address} is full ({said})", do=f"Make room there, {_AGAIN}")

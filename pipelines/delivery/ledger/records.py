@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipelines.delivery import fingerprint
@@ -21,21 +22,21 @@ class Scope:
 class Run:
     """Who writes: a run of a sync. `config` is the hash of the sync's configuration, kept with every delivery.
 
-    `read_at`: Unix time at which the run began to read the rows that it delivers.
+    `partitions` are those that it has read, `read_at` when it began to: by the ledger's clock (`Database.now`).
     """
 
     id: str
     sync: str
     config: str
     read_at: float = 0.0
+    partitions: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class State:
     """What was last accepted at a key, at Unix time `accepted_at`; `removed`: it was taken away since.
 
-    `read_at`: when the run that said so had read its rows. The fingerprint is empty where something else may stand
-    there by now.
+    The fingerprint is empty where something else may stand there by now.
     """
 
     sync: str
@@ -45,7 +46,6 @@ class State:
     payload: Payload | None = None
     accepted_at: float = 0.0
     removed: bool = False
-    read_at: float = 0.0
 
     @property
     def outdated(self) -> bool:
@@ -60,20 +60,15 @@ class Attempt:
     upsert: Upsert
     sync: str
     run: str
-    read_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """An upsert with what became of it, as it is written down. `old` is the payload that stood there before.
-
-    `read_at`: as in `Run`, where another run read the upsert's rows than the one that writes this down.
-    """
+    """An upsert with what became of it, as it is written down. `old` is the payload that stood there before."""
 
     upsert: Upsert
     verdict: Verdict
     old: Payload | None = None
-    read_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +82,10 @@ class Parked:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A key that the sync has delivered and not removed, with the partition it came from, and when that was."""
+    """A key that the sync has delivered and not removed, with the partition it came from."""
 
     key: str
     partition: str
-    as_of: str = ""
-    accepted_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

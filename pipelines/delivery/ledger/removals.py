@@ -38,7 +38,7 @@ def known_keys(
     wanted = [table.c.scope == scope.id, table.c.sync == sync, table.c.removed_at.is_(None)]
     if partitions is not None:
         wanted.append(ledger.among(table.c.partition, partitions))
-    rows = connection.execute(select(table.c.key, table.c.partition, table.c.as_of, table.c.accepted_at).where(*wanted))
+    rows = connection.execute(select(table.c.key, table.c.partition).where(*wanted))
     return [Known(*row) for row in map(tuple, rows)]
 
 
@@ -49,16 +49,13 @@ def count_known(connection: Connection, scope: Scope, sync: str) -> int:
     return connection.scalar(select(func.count()).select_from(table).where(*wanted)) or 0
 
 
-def begin_removals(
-    ledger: Ledger, connection: Connection, scope: Scope, run: Run, known: Sequence[Known]
-) -> list[Removal]:
-    """Those of the keys that still stand as the run found them, with their last accepted payload.
+def begin_removals(ledger: Ledger, connection: Connection, scope: Scope, keys: Sequence[str]) -> list[Removal]:
+    """Those of the keys that still stand, with their last accepted payload.
 
     From here on nobody can tell what stands there, until `record_removals`: should the key come back to the source, it
-    is sent whatever it says. What another run has delivered since the keys were found is left alone.
+    is sent whatever it says.
     """
     table = schema.state
-    found = {one.key: (one.as_of, one.accepted_at) for one in known}
     rows = connection.execute(
         select(
             table.c.key,
@@ -66,15 +63,9 @@ def begin_removals(
             table.c.as_of,
             table.c.payload,
             table.c.fingerprint,
-            table.c.accepted_at,
-            table.c.run,
-        ).where(table.c.scope == scope.id, ledger.among(table.c.key, [*found]), table.c.removed_at.is_(None))
+        ).where(table.c.scope == scope.id, ledger.among(table.c.key, keys), table.c.removed_at.is_(None))
     ).all()
-    removals = [
-        Removal(row.key, row.partition, row.as_of, orjson.loads(row.payload), row.fingerprint)
-        for row in rows
-        if found[row.key] == (row.as_of, row.accepted_at) or row.run == run.id
-    ]
+    removals = [Removal(row.key, row.partition, row.as_of, orjson.loads(row.payload), row.fingerprint) for row in rows]
     ledger.doubt(connection, scope, [one.key for one in removals])
     return removals
 
@@ -100,7 +91,7 @@ def record_removals(
         connection.execute(
             update(state)
             .where(state.c.scope == scope.id, ledger.among(state.c.key, keys))
-            .values(removed_at=now, run=run.id, read_at=run.read_at)
+            .values(removed_at=now, run=run.id)
         )
         connection.execute(
             delete(still_open).where(still_open.c.scope == scope.id, ledger.among(still_open.c.key, keys))

@@ -66,13 +66,6 @@ state = Table(
     Column("accepted_at", Double, nullable=False),
     Column("run", Text, nullable=False, comment="the run that delivered it, or adopt:... of `pipelines adopt`"),
     Column("removed_at", Double, comment="the key was taken away; what stood there remains here"),
-    Column(
-        "read_at",
-        Double,
-        nullable=False,
-        server_default="0",
-        comment="when the stored rows that say so were read: of two values with one as_of the later read one stands",
-    ),
     sqlite_with_rowid=False,
     comment="what was last accepted at each key",
 )
@@ -90,7 +83,6 @@ attempts = Table(
     Column("rows", Text, nullable=False),
     Column("run", Text, nullable=False),
     Column("at", Double, nullable=False),
-    Column("read_at", Double, nullable=False, server_default="0", comment="as in state"),
     sqlite_with_rowid=False,
     comment="committed before the request leaves, gone with its answer: what stands here may or may not have arrived",
 )
@@ -170,6 +162,18 @@ waiters = Table(
     comment="who wants to send for an account next",
 )
 
+reads = Table(
+    "reads",
+    metadata,
+    Column("scope", Integer, primary_key=True),
+    Column("sync", Text, primary_key=True),
+    Column("partition", Text, primary_key=True),
+    Column("read_at", Double, nullable=False, comment="when the run that read it last began to; the ledger's clock"),
+    Column("run", Text, nullable=False),
+    Column("done", Boolean, nullable=False, comment="that run has left nothing of it undelivered"),
+    sqlite_with_rowid=False,
+    comment="the newest reading of each partition: what an older reader would still change is up to the newer one",
+)
 
 contacts = Table(
     "contacts",

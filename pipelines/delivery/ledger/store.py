@@ -52,7 +52,6 @@ class Ledger(Database):
             table.c.fingerprint_version,
             table.c.accepted_at,
             table.c.removed_at,
-            table.c.read_at,
         ]
         if payloads:
             columns.append(table.c.payload)
@@ -66,9 +65,8 @@ class Ledger(Database):
                 orjson.loads(payload[0]) if payload else None,
                 accepted_at,
                 removed is not None,
-                read_at,
             )
-            for key, sync, as_of, hashed, version, accepted_at, removed, read_at, *payload in map(tuple, rows)
+            for key, sync, as_of, hashed, version, accepted_at, removed, *payload in map(tuple, rows)
         }
 
     def accepted(self, connection: Connection, scope: Scope, sync: str) -> dict[str, tuple[Payload, str | None]]:
@@ -81,7 +79,7 @@ class Ledger(Database):
         )
         return {key: (orjson.loads(payload), remote_id) for key, payload, remote_id in map(tuple, rows)}
 
-    def advance(self, connection: Connection, scope: Scope, run: Run, upserts: Iterable[Upsert]) -> None:
+    def advance(self, connection: Connection, scope: Scope, upserts: Iterable[Upsert]) -> None:
         """Remember that unchanged values were seen at a newer `as_of`: an older, different one may not undo them."""
         table = schema.state
         rows = [{"k": upsert.key, "a": upsert.as_of, "p": upsert.partition} for upsert in upserts]
@@ -89,7 +87,7 @@ class Ledger(Database):
             connection.execute(
                 update(table)
                 .where(table.c.scope == scope.id, table.c.key == bindparam("k"), table.c.as_of < bindparam("a"))
-                .values(as_of=bindparam("a"), partition=bindparam("p"), read_at=run.read_at),
+                .values(as_of=bindparam("a"), partition=bindparam("p")),
                 rows,
             )
 
@@ -140,7 +138,6 @@ class Ledger(Database):
                     "rows": _text(upsert.rows),
                     "run": run.id,
                     "at": now,
-                    "read_at": run.read_at,
                 }
                 for upsert in upserts
             ],
@@ -165,7 +162,6 @@ class Ledger(Database):
                 ),
                 sync=row.sync,
                 run=row.run,
-                read_at=row.read_at,
             )
             for row in rows
         ]
@@ -283,7 +279,6 @@ def _state_row(scope: Scope, run: Run, record: Record, now: float) -> dict[str, 
         "accepted_at": now,
         "run": run.id,
         "removed_at": None,
-        "read_at": run.read_at if record.read_at is None else record.read_at,
     }
 
 

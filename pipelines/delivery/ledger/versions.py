@@ -45,13 +45,11 @@ def prepare(connection: Connection, ledger_id: str) -> str:
 
 
 def _to_2(connection: Connection) -> None:
-    """Removals, when rows were read, parked rejections; contacts, holds, decisions."""
+    """Removals, parked rejections; who read last, contacts, holds, decisions."""
     _add(connection, schema.state.c.removed_at)
-    _add(connection, schema.state.c.read_at)
-    _add(connection, schema.attempts.c.read_at)
     _add(connection, schema.open_outcomes.c.fingerprint)
     _add(connection, schema.open_outcomes.c.same)
-    for table in (schema.contacts, schema.holds, schema.decisions):
+    for table in (schema.reads, schema.contacts, schema.holds, schema.decisions):
         table.create(connection)
     # Whoever delivered before may go on: first contact was made then.
     state = schema.state

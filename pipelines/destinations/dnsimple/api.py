@@ -1,7 +1,7 @@
-"""DNSimple's platform statuses: settings, requests, answers, read-back, removal.
+"""DNSimple's platform statuses: requests, answers, read-back, removal.
 
 Sources: the Statuses page of the platform API (seed, developer.dnsimple.com/v2/platform/statuses, private beta) and the
-general rules of developer.dnsimple.com/v2: authentication, errors, rate limits.
+general rules of developer.dnsimple.com/v2 for errors.
 """
 
 from __future__ import annotations
@@ -11,55 +11,22 @@ import logging
 import math
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any
 from urllib.parse import quote
 
 import orjson
-from pydantic import Field, SecretStr, field_validator
 
-from pipelines.delivery.destination import Effort, Found, Limits, Sighting, Stranger, Window
+from pipelines.delivery.destination import Effort, Found, Sighting, Stranger
 from pipelines.delivery.errors import AccountUnavailable, ConfigurationError
 from pipelines.delivery.messages import Answer, Call, Exchange, Request
 from pipelines.delivery.upsert import Outcome, Payload, Upsert, Verdict
-from pipelines.destinations.accounts import Account, Settings, header_safe, variable
+from pipelines.destinations.accounts import Account, variable
 from pipelines.destinations.answers import judge, judge_removal, words
 from pipelines.destinations.dnsimple.statuses import HEADERS, PER_PAGE, Listing, Pages, Status, read_pages, unwrapped
 
 FIELDS = ("state", "title", "message", "url")
 """What a status says; our words for its fields are the API's."""
-DOCUMENTED = Limits((Window(2400, 3600.0),), in_flight=2)
-"""2,400 requests an hour with credentials (developer.dnsimple.com/v2: rate limiting), shared by all of an account's
-tokens; the headers of each answer may tell less."""
 _log = logging.getLogger(__name__)
-
-
-class DnsimpleSettings(Settings):
-    """DNSIMPLE_TOKEN, DNSIMPLE_ACCOUNT (both required) and DNSIMPLE_URL of the account `dnsimple`."""
-
-    api: ClassVar[str] = "dnsimple"
-    live_limits: ClassVar[Limits] = DOCUMENTED
-    sandbox_limits: ClassVar[Limits] = DOCUMENTED
-
-    url: str = Field(default="https://api.dnsimple.com/v2", description="Base address of the API.")
-    token: SecretStr = Field(description="API access token.")
-    account: int = Field(ge=1, description="Number of the account, which stands in every path.")
-
-    @field_validator("token")
-    @classmethod
-    def _usable(cls, token: SecretStr) -> SecretStr:
-        return header_safe(token)
-
-    def headers(self) -> Mapping[str, str]:
-        """The token as bearer (developer.dnsimple.com/v2: authentication)."""
-        return {"authorization": f"Bearer {self.token.get_secret_value()}", "accept": "application/json"}
-
-    def secrets(self) -> tuple[str, ...]:
-        """The token."""
-        return (self.token.get_secret_value(),)
-
-    def tenant(self) -> str:
-        """The number of the account."""
-        return str(self.account)
 
 
 def compared_form(payload: Payload, fields: Sequence[str]) -> Payload:

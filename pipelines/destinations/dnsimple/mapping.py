@@ -18,7 +18,8 @@ from pipelines.destinations.accounts import Account, Settings
 from pipelines.destinations.base import SyncSpec
 from pipelines.destinations.building import Shaped
 from pipelines.destinations.columns import Cells, Columns, Problem, derive, merge
-from pipelines.destinations.dnsimple.api import FIELDS, Dnsimple, DnsimpleSettings, compared_form
+from pipelines.destinations.dnsimple.api import FIELDS, Dnsimple, compared_form
+from pipelines.destinations.dnsimple.settings import DnsimpleSettings
 from pipelines.destinations.dnsimple.statuses import DEFAULT_CONTEXT, status_key
 from pipelines.destinations.rules import Bounds, decide, used_columns
 from pipelines.destinations.templates import Template, render_optional

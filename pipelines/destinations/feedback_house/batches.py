@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -63,7 +63,8 @@ class Batches:
                 refused.append(part)
             elif reply.divisible:
                 requests.extend(_smaller(part, reply))
-        return {key: self._with_id(key, verdict) for key, verdict in verdicts.items()}
+        areas = {item.key: item.area for item in items}
+        return {key: _hinting(self._with_id(key, verdict), areas[key]) for key, verdict in verdicts.items()}
 
     async def _post(self, items: Sequence[Item], call: Call) -> Reply:
         body = b'{"areas":[' + b",".join(item.text for item in items) + b"]}"
@@ -93,6 +94,14 @@ def _leave(
     for item in (one for part in parts for one in part):
         if item.key not in verdicts or _refused_whole(verdicts[item.key]):
             verdicts[item.key] = left
+
+
+def _hinting(verdict: Verdict, area: Mapping[str, Any]) -> Verdict:
+    emptied = " and ".join(field for field, value in area.items() if value is None)
+    if verdict.outcome is not Outcome.REJECTED or not emptied:
+        return verdict
+    hint = f"({emptied} was sent as null, to be taken away: no document of feedback.house says how)"
+    return replace(verdict, reason=f"{verdict.reason} {hint}")
 
 
 def _refused_whole(verdict: Verdict) -> bool:

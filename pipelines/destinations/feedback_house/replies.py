@@ -16,7 +16,7 @@ from typing import Any
 from pipelines.delivery.messages import Answer, Exchange
 from pipelines.delivery.upsert import Outcome, Verdict
 from pipelines.destinations.accounts import Account
-from pipelines.destinations.answers import judge, named, shortened
+from pipelines.destinations.answers import excerpt, judge, named, shortened
 from pipelines.destinations.feedback_house.fields import FIELDS, KEY
 from pipelines.destinations.feedback_house.pages import id_of, key_of
 
@@ -141,7 +141,7 @@ def _says_nothing(answer: Answer, account: Account) -> Verdict:
     judged = judge(answer, account)
     if judged.outcome is Outcome.UNKNOWN:
         return judged
-    said = shortened(account.redact(answer.text(10_000))) or "an empty body"
+    said = excerpt(answer, account) or "an empty body"
     return Verdict(Outcome.UNKNOWN, f"{named(answer.status)}, but no word on errors: {said}", answer.status)
 
 

@@ -21,7 +21,7 @@ from pipelines.delivery.errors import AccountUnavailable
 from pipelines.delivery.messages import Answer, Call, Exchange, Request
 from pipelines.delivery.upsert import Outcome, Payload, Upsert, Verdict
 from pipelines.destinations.accounts import Account, Settings, header_safe
-from pipelines.destinations.answers import judge, judge_removal, named, words
+from pipelines.destinations.answers import excerpt, judge, judge_removal, named, words
 from pipelines.destinations.valuestreamer.meta import Known, KpiMeta, ids_of, key_of, named_ids, objections, values_in
 from pipelines.destinations.valuestreamer.windows import Grain, windows
 
@@ -58,16 +58,19 @@ class ValueStreamerSettings(Settings):
 
     def headers(self) -> Mapping[str, str]:
         """HTTP Basic, and the version as media type (valuestreamer.de/en/hilfe: authentication, versioning)."""
-        token = b64encode(f"{self.user}:{self.password.get_secret_value()}".encode()).decode()
-        return {"authorization": f"Basic {token}", "accept": self.media_type}
+        return {"authorization": f"Basic {self._token}", "accept": self.media_type}
+
+    @property
+    def _token(self) -> str:
+        return b64encode(f"{self.user}:{self.password.get_secret_value()}".encode()).decode()
 
     def content_type(self) -> str:
         """The version of the API."""
         return self.media_type
 
     def secrets(self) -> tuple[str, ...]:
-        """The password; redaction finds it in the token too."""
-        return (self.password.get_secret_value(),)
+        """The password, and the token in which it stands: also where that is percent-encoded."""
+        return self.password.get_secret_value(), self._token
 
 
 def compared_form(payload: Payload, *, actual_only: bool) -> Payload:
@@ -153,7 +156,7 @@ class ValueStreamer:
         if not isinstance(exchange, Answer):
             return Verdict(Outcome.NOT_SENT, self._account.redact(f"{exchange.reason}: {unread}"))
         if exchange.ok:
-            reason = self._account.redact(f"{unread}: the answer is no dataset: {exchange.text(120)}")
+            reason = f"{unread}: the answer is no dataset: {excerpt(exchange, self._account)}"
             return Verdict(Outcome.FAILED, reason, exchange.status)
         verdict = judge(exchange, self._account, self.transient)
         return Verdict(verdict.outcome, f"{verdict.reason} ({unread})", verdict.status)

@@ -16,6 +16,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from pipelines.delivery.errors import ConfigurationError, MissingSetting, TableError
+from pipelines.delivery.redact import url_secrets
 from pipelines.tables.frames import array_of, concat
 from pipelines.tables.grains import SNAPSHOT, Window
 from pipelines.tables.source_spec import SourceSpec
@@ -58,13 +59,12 @@ def columns(source: SourceSpec, wanted: Wanted, environ: Mapping[str, str]) -> l
 @contextmanager
 def _reader(source: SourceSpec, wanted: Wanted, environ: Mapping[str, str]) -> Iterator[_Reader]:
     engine = _engine(source, wanted, environ)
+    hidden = url_secrets(environ[str(source.database_env)])
     try:
         with engine.connect() as connection:
             yield _Reader(connection, source, wanted)
-    except (SQLAlchemyError, duckdb.Error, pa.ArrowException) as error:
-        said = short(getattr(error, "orig", None) or error)
-        if engine.url.password:
-            said = said.replace(str(engine.url.password), "***")
+    except (SQLAlchemyError, duckdb.Error, pa.ArrowException, TypeError, UnicodeError) as error:  # drivers' own too
+        said = short(getattr(error, "orig", None) or error, hidden)
         raise TableError(
             f"table {wanted.table}: {source} cannot be read ({said})",
             do=f"Check the address in {source.database_env}, the rights of its user, and the table's YAML.",
@@ -90,6 +90,12 @@ def _engine(source: SourceSpec, wanted: Wanted, environ: Mapping[str, str]) -> s
             do="Write it like postgresql+psycopg://user:password@host/name, and install its driver.",
             setting=name,
         ) from None  # SQLAlchemy's own error may show the URL
+    if "@" in (engine.url.host or ""):
+        raise ConfigurationError(
+            f"table {wanted.table}: the password in {name} holds an @ that is not encoded",
+            do="Write @ as %40, and any other character that has a meaning in a URL likewise.",
+            setting=name,
+        )
     if engine.dialect.name == "postgresql":
         engine = engine.execution_options(postgresql_readonly=True)
     return engine

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -11,6 +11,8 @@ from typing import Any
 
 import duckdb
 from fsspec import AbstractFileSystem
+
+from pipelines.delivery.redact import redact
 
 _OPTIONS: dict[str, Any] = {"autoinstall_known_extensions": False, "threads": min(8, os.cpu_count() or 1)}
 
@@ -54,9 +56,9 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def short(error: Exception) -> str:
-    """The first line of what a database said."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+def short(error: Exception, secrets: Collection[str] = ()) -> str:
+    """The first line of what a database said, without secrets."""
+    lines = [line.strip() for line in redact(str(error), secrets).splitlines() if line.strip()]
     return lines[0][:300] if lines else type(error).__name__
 
 

@@ -1,0 +1,39 @@
+"""A year of history, delivered in pieces: what shows the latest value only is told once."""
+
+from __future__ import annotations
+
+import os
+import random
+from datetime import UTC, datetime
+
+from pipelines.components.sync_run import Order, SyncRunner
+from pipelines.delivery.upsert import Outcome
+from pipelines.home import Home
+from pipelines.sandbox import SandboxServer
+from pipelines.tables.extract import extract
+from pipelines.tables.grains import Calendar
+from pipelines.tables.store import PartitionStore
+from tests.components.delivering_process import PACKAGE, SYNCS, TABLE
+
+CHUNK = 61
+
+
+def test_year_in_chunks_sends_a_latest_only_key_once(home: Home, server: SandboxServer) -> None:
+    """In whatever order the chunks come, each key is sent once, with its newest reading; all else is superseded."""
+    store, sync = PartitionStore(home.store_url), SYNCS["stativate"]
+    year = Calendar.of(TABLE).keys("2013-01-01", "2013-12-31")
+    extract(TABLE, year, base=PACKAGE, store=store, environ=os.environ, now=datetime.now(UTC))
+    chunks = [year[start : start + CHUNK] for start in range(0, len(year), CHUNK)]
+    random.Random(7).shuffle(chunks)
+    totals = dict.fromkeys(Outcome, 0)
+    for number, chunk in enumerate(chunks):
+        result = SyncRunner(sync, home).run(Order(f"chunk-{number}", chunk))
+        assert all(not account.red for account in result.results.values())
+        for outcome in Outcome:
+            totals[outcome] += result.report.total(outcome)
+    newest = {upsert.key: upsert for upsert in sync.build(store.read("flight_kpis_valid", year)).upserts}
+    shown = {key: one["value"] for key, one in server.control.state("stativate")["statuses"].items()}
+    assert shown == {key: upsert.payload["value"] for key, upsert in newest.items()}
+    assert totals[Outcome.ACCEPTED] == len(newest)
+    routes = server.control.counts("stativate")["routes"]
+    assert sum(route["requests"] for name, route in routes.items() if name.startswith("PUT")) == len(newest)
