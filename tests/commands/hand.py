@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 
 from pipelines.destinations.accounts import Settings, read_account
-from pipelines.destinations.dnsimple.api import DnsimpleSettings
+from pipelines.destinations.dnsimple.settings import DnsimpleSettings
 from pipelines.destinations.feedback_house.settings import FeedbackHouseSettings
 from pipelines.destinations.stativate import StativateSettings
 from pipelines.destinations.valuestreamer import ValueStreamerSettings

@@ -140,12 +140,10 @@ class Dnsimple:
 
     async def _listed(self, call: Call) -> Listing | Exchange:
         after = self._writes
-        found = await self._whole_list(call)
-        return Listing.of(found.statuses, after) if isinstance(found, Pages) else found
-
-    async def _whole_list(self, call: Call) -> Pages | Exchange:
         found = await read_pages(self._base, call)
-        return await read_pages(self._base, call) if isinstance(found, Pages) and found.torn else found
+        if isinstance(found, Pages) and found.torn:
+            found = await read_pages(self._base, call)
+        return Listing.of(found.statuses, after) if isinstance(found, Pages) else found
 
     async def remove(self, key: str, payload: Payload, call: Call) -> Verdict:
         """Set the state to `unknown`, all else as it was last accepted: the API deletes no status.
