@@ -19,7 +19,7 @@ from pipelines.delivery.destination import Destination, Found, Limits, Ordered, 
 from pipelines.delivery.errors import AccountUnavailable
 from pipelines.delivery.fingerprint import fingerprint
 from pipelines.delivery.gates import Gates
-from pipelines.delivery.ledger import Ledger, Record, Run, Scope, State, Turn
+from pipelines.delivery.ledger import Attempt, Ledger, Record, Run, Scope, State, Turn
 from pipelines.delivery.ledger.reads import note_done, note_reads, read_later
 from pipelines.delivery.leftovers import Settled, read_back_all
 from pipelines.delivery.plan import Plan, make_plan
@@ -76,12 +76,13 @@ class Delivery:
             with self.ledger.engine.begin() as connection:
                 note_reads(self.ledger, connection, self.scope, self.run, read)
         with self.ledger.reading() as connection:
-            states = self._states(connection, built.upserts)
+            # Before the states: what is answered in between is in one of the two.
             attempts = self.ledger.attempts(connection, self.scope, self.run.sync)
+            states = self._states(connection, built.upserts)
             plan = self._plan(built.upserts, states)
             parked = self._park(connection, plan.to_send)
             plan = plan.without(parked)
-            vanished = self._find_vanished(connection, vanishing)
+            vanished = self._find_vanished(connection, vanishing, attempts)
             barred = self._closed(connection) or self._over_ceilings(connection, plan, vanished)
         self.report.drop(plan.invalid)
         if self.dry:
@@ -136,7 +137,7 @@ class Delivery:
             read_later=later,
         )
 
-    def _find_vanished(self, connection: Connection, vanishing: Vanishing | None) -> int:
+    def _find_vanished(self, connection: Connection, vanishing: Vanishing | None, attempts: Sequence[Attempt]) -> int:
         if vanishing is None:
             return 0
         self._remover = Remover(
@@ -150,7 +151,7 @@ class Delivery:
             self.report,
             self.clock,
         )
-        return self._remover.find(connection, vanishing)
+        return self._remover.find(connection, vanishing, attempts)
 
     def _closed(self, connection: Connection) -> str:
         """Why the sync may send nothing at all; empty: it may."""

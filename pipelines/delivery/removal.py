@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from pipelines.delivery.caller import STOPS, Caller
 from pipelines.delivery.destination import Destination, Ordered
-from pipelines.delivery.ledger import Known, Ledger, Run, Scope, Turn
+from pipelines.delivery.ledger import Attempt, Known, Ledger, Run, Scope, Turn
 from pipelines.delivery.ledger.reads import read_later
 from pipelines.delivery.ledger.removals import Removal, begin_removals, known_keys, record_removals
 from pipelines.delivery.report import Report
@@ -47,10 +47,14 @@ class Remover:
     _left: list[Known] = field(default_factory=list)
     _by_partition: bool = False
 
-    def find(self, connection: Connection, vanishing: Vanishing) -> int:
-        """Look which keys have vanished; returns how many."""
+    def find(self, connection: Connection, vanishing: Vanishing, attempts: Iterable[Attempt]) -> int:
+        """Look which keys have vanished, also of those that were attempted and may arrive yet; returns how many."""
         self._by_partition = vanishing.partitions is not None
         known = known_keys(self.ledger, connection, self.scope, self.run.sync, vanishing.partitions)
+        attempted = (Known(one.upsert.key, one.upsert.partition) for one in attempts)
+        of_partition = vanishing.partitions
+        known += [one for one in attempted if of_partition is None or one.partition in of_partition]
+        known = list({one.key: one for one in known}.values())
         gone = set(vanishing.vanished(known)) if known else set()
         self._left = [one for one in known if one.key in gone]
         return len(self._left)

@@ -21,19 +21,20 @@ from pipelines.delivery.caller import AccountRules, Caller
 from pipelines.delivery.deliver import Delivery
 from pipelines.delivery.destination import Limits, Window
 from pipelines.delivery.ledger import Ledger, Priority, Run, Turn
-from pipelines.delivery.messages import Exchange, Lost, Request
+from pipelines.delivery.messages import Call, Exchange, Lost, Request
 from pipelines.delivery.pace import Pace
 from pipelines.delivery.report import Report
 from pipelines.delivery.retry import RetryPolicy
-from pipelines.delivery.upsert import Built, Upsert
+from pipelines.delivery.upsert import ACCEPTED, Built, Upsert, Verdict
 from tests.delivery.fakes import Died, FakeDestination, FakePort, Left, answer, upsert
 
-DAYS = [f"2013-01-{day:02}" for day in range(1, 5)]
-KEYS = ["a", "b", "c"]
+DAYS = [f"2013-01-{day:02}" for day in range(1, 4)]
+KEYS = ["a", "b"]
 TWO_AT_A_TIME = Limits((Window(1, 1.0),), in_flight=2)
 """A group is two upserts, so that the turn can change hands within a day. The pace itself is not limited here."""
 
 _alive: ContextVar[Life | None] = ContextVar("life", default=None)
+_reading: ContextVar[Reading] = ContextVar("reading")
 _accounts = itertools.count()
 
 
@@ -70,11 +71,15 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A run: its days, what happens to its requests one after another, and whether it resends everything."""
+    """A run: its days, what happens to its requests one after another, and whether it resends everything.
+
+    `blind`: it does not know what else is stored, so that only the ledger keeps it from showing an older reading.
+    """
 
     days: tuple[int, ...]
     faults: tuple[str, ...] = ()
     resend: bool = False
+    blind: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +88,23 @@ class Round:
 
     runs: tuple[tuple[tuple[Change, ...], Plan], ...]
     seed: int
+
+
+class Watchful(FakeDestination):
+    """Sends no key at an earlier time than was accepted, nor at an earlier one than the run knows of."""
+
+    def __init__(self, *, resend_is_safe: bool, readable: bool) -> None:
+        super().__init__(resend_is_safe=resend_is_safe, readable=readable)
+        self.newest: dict[str, str] = {}
+
+    async def send(self, batch: Sequence[Upsert], call: Call) -> Sequence[Verdict]:
+        for one in batch:
+            assert one.as_of >= self.newest.get(one.key, ""), "an older reading was sent after a newer one"
+            assert one.as_of >= _reading.get().newest.get(one.key, ""), "an older reading was sent before a newer one"
+        verdicts = await super().send(batch, call)
+        accepted = [one for one, verdict in zip(batch, verdicts, strict=True) if verdict.outcome in ACCEPTED]
+        self.newest |= {one.key: one.as_of for one in accepted}
+        return verdicts
 
 
 WELL = "well"
@@ -212,7 +234,9 @@ class Reading:
         self.upserts = [
             upsert(world.key(day, key), value, day) for day in self.days for key, value in world.source[day].items()
         ]
-        self.newest = {} if world.dated else self._newer(self.upserts)
+        # What can neither be found in the ledger nor be read back, only the store can tell.
+        blind = plan.blind and world.destination.readable
+        self.newest = {} if world.dated or blind else self._newer(self.upserts)
         self.vanishing = self._vanishing() if world.removing else None
         self.resend_before = world.clock() if plan.resend else None
 
@@ -226,6 +250,7 @@ class Reading:
     async def deliver(self) -> None:
         """Deliver; where the run ends well, its days are settled as they were read."""
         _alive.set(self.life)
+        _reading.set(self)
         self.port.task = asyncio.current_task()
         world, report = self.world, Report()
         pace = Pace((), clock=world.clock, sleep=world.sleep)
@@ -288,13 +313,14 @@ async def settle(world: World, chance: random.Random) -> None:
 
 
 changes = st.lists(
-    st.builds(Change, st.integers(0, 3), st.integers(0, 2), st.sampled_from([1, 2, 2, 3, None])), max_size=6
+    st.builds(Change, st.integers(0, 2), st.integers(0, 1), st.sampled_from([1, 1, 2, None])), max_size=6
 ).map(tuple)
 plans = st.builds(
     Plan,
-    st.sets(st.integers(0, 3), min_size=1).map(tuple),
+    st.sets(st.integers(0, 2), min_size=1).map(tuple),
     st.lists(st.sampled_from([WELL, *FAULTS]), max_size=6).map(tuple),
     st.sampled_from([False, False, False, True]),
+    st.booleans(),
 )
 rounds = st.lists(
     st.builds(Round, st.lists(st.tuples(changes, plans), min_size=1, max_size=3).map(tuple), st.integers(0, 10**6)),
@@ -309,7 +335,7 @@ MANY = settings(
 
 
 def world_of(ledger: Ledger, kind: str, *, resend_is_safe: bool = False, readable: bool = True) -> World:
-    destination = FakeDestination(resend_is_safe=resend_is_safe, readable=readable)
+    destination = Watchful(resend_is_safe=resend_is_safe, readable=readable)
     return World(ledger, dated=kind != "latest only", removing=kind.endswith("removing"), destination=destination)
 
 
