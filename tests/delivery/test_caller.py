@@ -15,6 +15,7 @@ from pipelines.delivery.destination import Window
 from pipelines.delivery.errors import AccountUnavailable, CredentialsRefused, PlanRefused
 from pipelines.delivery.messages import Answer, Exchange, Lost, NotSent, Request
 from pipelines.delivery.pace import Pace
+from pipelines.delivery.redact import redact
 from pipelines.delivery.report import Traffic
 from pipelines.delivery.retry import RetryPolicy
 from tests.delivery.clock import START
@@ -309,7 +310,7 @@ async def test_a_stop_ends_the_wait_for_a_retry() -> None:
 async def test_secrets_in_an_answer_are_in_no_sentence() -> None:
     """An API that repeats the key in its refusal does not get it into our words, nor half of it."""
     line = Line(lambda _: Answer(401, {}, b"x" * 195 + b"hush-hush is no key", 0.1))
-    caller = line.caller(rules={"secrets": ("hush-hush",)})
+    caller = line.caller(rules={"redact": lambda text: redact(text, ("hush-hush",))})
     with pytest.raises(CredentialsRefused) as caught:
         await caller(READ)
     assert "hush" not in str(caught.value)
