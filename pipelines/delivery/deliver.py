@@ -213,7 +213,7 @@ class Delivery:
                     # Whoever had the turn since may have died in it.
                     work = await self._settle_leftovers(work)
                     if first:
-                        work = await self._vet(work)
+                        work = await self._vet(self._see_unchanged(work))
                         first = False
                     await self._slice(work)
                     more = not work and await self._take_away()
@@ -223,6 +223,23 @@ class Delivery:
             if self.caller.stopped is not None:
                 self._leave(work, str(self.caller.stopped))
                 return
+
+    def _see_unchanged(self, work: deque[Upsert]) -> deque[Upsert]:
+        """Settle what is still unchanged, in large groups since it needs no request; returns the rest."""
+        upserts, rest = list(work), deque[Upsert]()
+        for start in range(0, len(upserts), _LOOK_UP):
+            group = upserts[start : start + _LOOK_UP]
+            with self.turn.transaction(reserve=_PREPARATION_REQUESTS) as connection:
+                plan = self._plan(group, self._states(connection, group))
+                sent = {upsert.key for upsert in plan.to_send}
+                settled = Plan(unchanged=[upsert for upsert in plan.unchanged if upsert.key not in sent])
+                self.ledger.advance(connection, self.scope, settled.unchanged)
+                still_open = self.ledger.still_open(connection, self.scope, self.run.sync)
+                self._close(connection, settled, still_open, but=())
+            self._count_settled(settled)
+            done = {id(upsert) for upsert in settled.unchanged}
+            rest.extend(upsert for upsert in group if id(upsert) not in done)
+        return rest
 
     async def _take_away(self) -> bool:
         """Some of the vanished keys; whether there are more."""

@@ -167,7 +167,7 @@ class Left:
     """A source that has these keys and no others. `partitions`: those that it speaks for; None: all."""
 
     def __init__(self, *keys: str, partitions: Sequence[str] | None = None) -> None:
-        self.keys = keys
+        self.keys = frozenset(keys)
         self.partitions = partitions
 
     def vanished(self, known: Iterable[Known]) -> list[str]:

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import event
 
-from pipelines.delivery.caller import AccountRules, Caller
+from pipelines.delivery.caller import AccountRules, Caller, Patience
 from pipelines.delivery.deliver import Delivery
 from pipelines.delivery.destination import Limits, Window
 from pipelines.delivery.ledger import Ledger, Priority, Run, Turn
@@ -262,7 +262,13 @@ class Reading:
             turn=Turn(world.ledger, world.account, Priority.MANUAL, pace, clock=world.clock, sleep=world.sleep),
             destination=world.destination,
             caller=Caller(
-                rules, self.port, pace, report.traffic, RetryPolicy(attempts=2), clock=world.clock, sleep=world.sleep
+                rules,
+                self.port,
+                pace,
+                report.traffic,
+                Patience(RetryPolicy(attempts=2)),
+                clock=world.clock,
+                sleep=world.sleep,
             ),
             limits=TWO_AT_A_TIME,
             resend_before=self.resend_before,

@@ -82,13 +82,14 @@ class Ledger(Database):
     def advance(self, connection: Connection, scope: Scope, upserts: Iterable[Upsert]) -> None:
         """Remember that unchanged values were seen at a newer `as_of`: an older, different one may not undo them."""
         table = schema.state
-        rows = [{"k": upsert.key, "a": upsert.as_of, "p": upsert.partition} for upsert in upserts]
-        if rows:
+        groups: dict[tuple[str, str], list[str]] = {}
+        for upsert in upserts:
+            groups.setdefault((upsert.as_of, upsert.partition), []).append(upsert.key)
+        for (as_of, partition), keys in groups.items():
             connection.execute(
                 update(table)
-                .where(table.c.scope == scope.id, table.c.key == bindparam("k"), table.c.as_of < bindparam("a"))
-                .values(as_of=bindparam("a"), partition=bindparam("p")),
-                rows,
+                .where(table.c.scope == scope.id, self.among(table.c.key, keys), table.c.as_of < as_of)
+                .values(as_of=as_of, partition=partition)
             )
 
     def renew(self, connection: Connection, scope: Scope, upserts: Iterable[tuple[Upsert, State]]) -> None:
