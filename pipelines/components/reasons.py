@@ -32,7 +32,7 @@ def reasons_table(reasons: Mapping[tuple[Outcome, str], Reason], sync: str) -> s
     """The worst outcomes first, then the most frequent reasons: rows, a few keys, and what mends it, as Markdown."""
     if not reasons:
         return "none"
-    ordered = sorted(reasons.items(), key=lambda item: (_WORST.index(item[0][0]), -item[1].rows))
+    ordered = sorted(reasons.items(), key=lambda item: (_rank(item[0][0]), -item[1].rows))
     lines = ["| rows | outcome | why | for example | what to do |", "| ---: | --- | --- | --- | --- |"]
     lines += [
         f"| {reason.rows} | {outcome} | {_cell(why)} | {_cell(', '.join(reason.keys))} "
@@ -44,8 +44,12 @@ def reasons_table(reasons: Mapping[tuple[Outcome, str], Reason], sync: str) -> s
     return "\n".join(lines)
 
 
+def _rank(outcome: Outcome) -> int:
+    return _WORST.index(outcome) if outcome in _WORST else len(_WORST)
+
+
 def _mend(outcome: Outcome, reason: Reason, sync: str) -> str:
-    return _cell(_MENDS[outcome].format(sync=sync, key=f"'{reason.keys[0]}'" if reason.keys else "KEY"))
+    return _cell(_MENDS.get(outcome, "Nothing.").format(sync=sync, key=f"'{reason.keys[0]}'" if reason.keys else "KEY"))
 
 
 def rules_table(broken: Sequence[Broken]) -> str:

@@ -8,19 +8,31 @@ from datetime import UTC, datetime
 
 from pipelines.components.sync_run import Order, SyncRunner
 from pipelines.delivery.upsert import Outcome
+from pipelines.destinations.stativate import StativateSpec
 from pipelines.home import Home
 from pipelines.sandbox import SandboxServer
 from pipelines.tables.extract import extract
 from pipelines.tables.grains import Calendar
 from pipelines.tables.store import PartitionStore
-from tests.components.delivering_process import PACKAGE, SYNCS, TABLE
+from tests.components.delivering_process import PACKAGE, TABLE
 
 CHUNK = 61
+BOARD = StativateSpec.model_validate(
+    {
+        "name": "board",
+        "table": TABLE.name,
+        "account": "stativate",
+        "mode": "sandbox",
+        "key": "{kpi}-{team}",
+        "label": "{kpi_name} {team}",
+        "value": {"column": "actual", "format": "compact"},
+    }
+)
 
 
 def test_year_in_chunks_sends_a_latest_only_key_once(home: Home, server: SandboxServer) -> None:
     """In whatever order the chunks come, each key is sent once, with its newest reading; all else is superseded."""
-    store, sync = PartitionStore(home.store_url), SYNCS["stativate"]
+    store, sync = PartitionStore(home.store_url), BOARD
     year = Calendar.of(TABLE).keys("2013-01-01", "2013-12-31")
     extract(TABLE, year, base=PACKAGE, store=store, environ=os.environ, now=datetime.now(UTC))
     chunks = [year[start : start + CHUNK] for start in range(0, len(year), CHUNK)]

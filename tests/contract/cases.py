@@ -160,6 +160,7 @@ def _feedback_house(name: str, **switches: str | bool) -> Case:
         wrong={"AUTH_VALUE": "revoked"},
         deletes=False,
         refused_status=200,
+        requests=2,  # the areas are read first, so that none is made twice
         silence_is_yes=False,
         switches={"limit": None, "correlation_visible": True, **switches},
     )

@@ -25,10 +25,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from pipelines.delivery.errors import LedgerError
-from pipelines.delivery.ledger.failures import speak_of
+from pipelines.delivery.ledger.failures import in_words, speak_of
 from pipelines.delivery.ledger.versions import prepare
 from pipelines.delivery.redact import redact, url_secrets
 
@@ -72,6 +72,10 @@ class Database:
             self.engine.dispose()
             said = redact(str(error), self._hidden)
             raise LedgerError(f"the ledger cannot be opened: {said}", do=_ADDRESSES) from None
+        except DBAPIError as error:
+            self.engine.dispose()
+            address = redact(self.url.render_as_string(hide_password=True), self._hidden)
+            raise in_words(error.orig or error, address, hidden=self._hidden) from None
         except BaseException:
             self.engine.dispose()
             raise
