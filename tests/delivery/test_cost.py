@@ -12,7 +12,7 @@ from pipelines.delivery.ledger import Record
 from pipelines.delivery.upsert import Outcome, Verdict
 from tests.delivery.fakes import Bench, Left, upsert
 
-KEYS = 45_000
+KEYS = 25_000
 PER_LOOK_UP = 20_000
 
 

@@ -336,7 +336,7 @@ rounds = st.lists(
 kept = st.sampled_from(["latest only", "dated"])
 kinds = kept | st.just("dated, and removing")
 MANY = settings(
-    max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture], deadline=None
+    max_examples=25, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture], deadline=None
 )
 
 
