@@ -35,6 +35,7 @@ from pipelines.sandbox import SandboxServer
 from pipelines.tables.extract import extract
 from pipelines.tables.names import quarantine_of, valid_of
 from pipelines.tables.store import PartitionStore
+from tests.components.contacts import let_send
 from tests.components.deploying import DAYS, board, floor, readings
 from tests.components.fault_cases import SECTIONS, TEAMS, THIRD, TIMEOUT_S, Case
 from tests.destinations.given_feedback_house import sync as org_units
@@ -63,6 +64,7 @@ class Bed:
         sync = self.sync(case)
         environ = {f"{case.api}_IN_FLIGHT".upper(): "1", "FEEDBACK_HOUSE_RATE": "1000/s", **environ}
         partition = "snapshot" if case.api == "feedback_house" else DAYS[0]
+        let_send(sync, self.home, environ)
         return SyncRunner(sync, self.home, environ=environ, patience=QUICK).run(Order(run_id, [partition]))
 
     def sync(self, case: Case) -> SyncSpec:

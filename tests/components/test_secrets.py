@@ -27,6 +27,7 @@ from pipelines.tables.spec import AnyTable, TableSpec
 from pipelines.tables.store import PartitionStore
 from tests.components import nasty
 from tests.components.conftest import Write
+from tests.components.contacts import let_send
 from tests.components.deploying import READS_YAML
 from tests.components.hostile import Echo, echoing, everything_in, leaks, refusing_postgres, rows_of
 
@@ -204,6 +205,7 @@ def test_an_answer_that_repeats_the_request_reveals_nothing(
         before = len(server.heard)
         partition = "snapshot" if sync.table == "areas" else nasty.DAY
         try:
+            let_send(sync, extracted)
             result = SyncRunner(sync, extracted).run(Order("run", [partition]))
         except PipelinesError as stopped:  # DNSimple's whoami ends the run by itself
             watch.clean(stopped, stopped.facts)
@@ -219,6 +221,7 @@ def test_an_answer_that_is_none_reveals_nothing(extracted: Home, api: tuple[str,
     _, server = api
     server.raw = garbage
     sync, _ = syncs()["stativate"]
+    let_send(sync, extracted)
     result = SyncRunner(sync, extracted).run(Order("run", [nasty.DAY]))
     assert result.results[nasty.DAY].counts[Outcome.UNKNOWN] + result.results[nasty.DAY].undelivered > 0
     watch.clean({**result.report.reasons}, result.report.stopped)
