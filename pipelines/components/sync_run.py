@@ -20,7 +20,7 @@ import orjson
 import pandas as pd
 
 from pipelines.components.vanishing import NotListed, NotSeen, vanishing_of
-from pipelines.components.way import Errand, open_way
+from pipelines.components.way import Errand, OpenPort, http_port, open_way
 from pipelines.delivery.caller import Patience
 from pipelines.delivery.deliver import Delivery
 from pipelines.delivery.gates import Gates
@@ -127,6 +127,7 @@ class SyncRunner:
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     progress: Progress | None = None
     patience: Patience = field(default_factory=Patience)
+    open_port: OpenPort = http_port
 
     def run(self, order: Order) -> SyncResult:
         """Deliver the partitions.
@@ -179,7 +180,9 @@ class SyncRunner:
         wanted: _Wanted,
     ) -> Report:
         report = Report()
-        errand = Errand(order.priority, report.traffic, order.run_id, self.patience, self.sync.max_minutes)
+        errand = Errand(
+            order.priority, report.traffic, order.run_id, self.patience, self.open_port, self.sync.max_minutes
+        )
         async with open_way(self.sync, account, ledger, errand) as way:
             delivery = Delivery(
                 run=run,

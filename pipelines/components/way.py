@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 
 from pipelines.delivery.caller import AccountRules, Caller, Patience
@@ -12,10 +12,24 @@ from pipelines.delivery.deadline import Deadline
 from pipelines.delivery.destination import Destination
 from pipelines.delivery.http import HttpPort
 from pipelines.delivery.ledger import Ledger, Priority, Scope, Turn
+from pipelines.delivery.messages import Port
 from pipelines.delivery.pace import Pace
 from pipelines.delivery.report import Traffic
 from pipelines.destinations.accounts import Account
 from pipelines.destinations.base import SyncSpec
+
+OpenPort = Callable[[Account], AbstractAsyncContextManager[Port]]
+
+
+def http_port(account: Account) -> HttpPort:
+    """HTTP to the account, with its headers."""
+    return HttpPort(
+        base_url=account.url or "http://127.0.0.1",
+        headers=account.headers,
+        secrets=account.secrets,
+        timeout_s=account.timeout_s,
+        max_connections=account.limits.in_flight,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +48,15 @@ class Way:
 class Errand:
     """What is wanted of an account.
 
-    `traffic`: where requests are counted; `run`: whom others see waiting or sending; `minutes`: how long it may go on.
+    `traffic`: where requests are counted; `run`: whom others see waiting or sending; `open_port`: what its requests
+    leave through; `minutes`: how long it may go on.
     """
 
     priority: Priority
     traffic: Traffic
     run: str = ""
     patience: Patience = field(default_factory=Patience)
+    open_port: OpenPort = http_port
     minutes: float | None = None
 
 
@@ -52,7 +68,7 @@ async def open_way(sync: SyncSpec, account: Account, ledger: Ledger, errand: Err
         AddressChanged: a live account has state under another address.
         LedgerError: the ledger cannot be used.
     """
-    async with _port(account) as port:
+    async with errand.open_port(account) as port:
         scope = ledger.scope(account.name, account.mode, account.address_hash, account.sandbox_id or "", time.time())
         destination = sync.connect(account)
         deadline = None if errand.minutes is None else Deadline(ledger.clock() + errand.minutes * 60, errand.minutes)
@@ -69,16 +85,6 @@ async def open_way(sync: SyncSpec, account: Account, ledger: Ledger, errand: Err
         quota = f"{account.mode}.{sync.quota or account.name}"
         turn = Turn(ledger, quota, errand.priority, caller, run=errand.run, deadline=deadline)
         yield Way(account, ledger, scope, turn, destination, caller)
-
-
-def _port(account: Account) -> HttpPort:
-    return HttpPort(
-        base_url=account.url or "http://127.0.0.1",
-        headers=account.headers,
-        secrets=account.secrets,
-        timeout_s=account.timeout_s,
-        max_connections=account.limits.in_flight,
-    )
 
 
 def _rules(account: Account, destination: Destination) -> AccountRules:

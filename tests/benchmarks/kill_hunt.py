@@ -22,7 +22,7 @@ from pipelines.home import Home
 from pipelines.sandbox.remote import Control
 from pipelines.tables.store import PartitionStore
 from tests.benchmarks.kill_source import SYNCS, Reading, Source, keys_of, shown
-from tests.components.dying_process import Fate, WitnessedRunner, deliver_and_die, noted
+from tests.components.dying_process import Fate, deliver_and_die, noted, witnessed_runner
 from tests.components.forking import is_alive, start, wait_for_end
 
 _LONGEST_S = 1.2
@@ -156,7 +156,7 @@ class Hunt:
 
         def complete() -> None:
             nonlocal requests
-            runner = WitnessedRunner(SYNCS[self.api], self._home, environ=self._environ, notes=self._notes)
+            runner = witnessed_runner(SYNCS[self.api], self._environ, self._notes)
             result = runner.run(Order(f"complete-{self.tally.runs}", days))
             requests = result.report.traffic.requests
             self.tally.lost += [

@@ -1,4 +1,4 @@
-"""A sync's run as a process of its own, for tests that run two at once.
+"""A sync's run as a process of its own, for tests that kill it or run two at once.
 
     python -m tests.components.delivering_process SYNC FIRST LAST
 
@@ -13,6 +13,7 @@ from pathlib import Path
 import pipelines
 from pipelines.components.sync_run import Order, SyncResult, SyncRunner
 from pipelines.destinations.base import SyncSpec
+from pipelines.destinations.stativate import StativateSpec
 from pipelines.destinations.valuestreamer import ValueStreamerSpec
 from pipelines.home import Home
 from pipelines.tables.grains import Calendar
@@ -31,6 +32,17 @@ TABLE = TableSpec.model_validate(
     }
 )
 SYNCS: dict[str, SyncSpec] = {
+    "stativate": StativateSpec.model_validate(
+        {
+            "name": "board",
+            "table": TABLE.name,
+            "account": "stativate",
+            "mode": "sandbox",
+            "key": "{kpi}-{team}",
+            "label": "{kpi_name} {team}",
+            "value": {"column": "actual", "format": "compact"},
+        }
+    ),
     "valuestreamer": ValueStreamerSpec.model_validate(
         {
             "name": "floor",

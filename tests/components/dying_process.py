@@ -12,15 +12,15 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, Self
 
 import orjson
 from sqlalchemy import Connection, Engine, event
 
 from pipelines.components.sync_run import Order, SyncRunner
+from pipelines.components.way import http_port
 from pipelines.delivery.errors import PipelinesError
-from pipelines.delivery.http import HttpPort
-from pipelines.delivery.messages import Exchange, Request
+from pipelines.delivery.messages import Exchange, Port, Request
 from pipelines.destinations.accounts import Account
 from pipelines.destinations.base import SyncSpec
 from pipelines.home import Home
@@ -49,7 +49,7 @@ class Fate:
 class _WitnessedPort:
     """The port, with each write in the notes before it leaves."""
 
-    def __init__(self, port: HttpPort, notes: Path, fate: Fate) -> None:
+    def __init__(self, port: Port, notes: Path, fate: Fate) -> None:
         self._port = port
         self._notes = os.open(notes, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         self._fate = fate
@@ -58,6 +58,9 @@ class _WitnessedPort:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
         os.close(self._notes)
         await self._port.aclose()
 
@@ -72,16 +75,13 @@ class _WitnessedPort:
         return exchange
 
 
-@dataclass(frozen=True, slots=True)
-class WitnessedRunner(SyncRunner):
-    """Runs a sync with every write noted in a file."""
+def witnessed_runner(sync: SyncSpec, environ: Mapping[str, str], notes: Path, fate: Fate | None = None) -> SyncRunner:
+    """What runs a sync with every write noted in a file."""
 
-    notes: Path = Path(os.devnull)
-    fate: Fate = field(default_factory=Fate)
+    def open_port(account: Account) -> _WitnessedPort:
+        return _WitnessedPort(http_port(account), notes, fate or Fate())
 
-    def _port(self, account: Account) -> HttpPort:
-        # Without super(): a class with slots is made twice, and is not the one that super() would mean.
-        return cast("HttpPort", _WitnessedPort(SyncRunner._port(self, account), self.notes, self.fate))
+    return SyncRunner(sync, Home.of(environ), environ=environ, open_port=open_port)
 
 
 def deliver_and_die(spec: SyncSpec, environ: Mapping[str, str], order: Order, notes: Path, fate: Fate) -> None:
@@ -92,7 +92,7 @@ def deliver_and_die(spec: SyncSpec, environ: Mapping[str, str], order: Order, no
 
     event.listen(Engine, "commit", before_commit)
     try:
-        WitnessedRunner(spec, Home.of(environ), environ=environ, notes=notes, fate=fate).run(order)
+        witnessed_runner(spec, environ, notes, fate).run(order)
     except PipelinesError as error:
         sys.exit(str(error))
 

@@ -414,6 +414,7 @@ def test_a_run_in_dagster_reveals_nothing(
             run("mart_extract", nasty.DAY)
             server.body = message
             for server.status, sync in zip((401, 400, 400, 401), chosen, strict=True):
+                let_send(sync, extracted)
                 run(f"{sync.name}_deliver", None if sync.table == "areas" else nasty.DAY)
             monkeypatch.setenv("PIPELINES_LEDGER_URL", address)
             run("stativate_deliver", nasty.DAY)

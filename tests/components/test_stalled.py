@@ -23,7 +23,7 @@ from pipelines.sandbox.server import SandboxServer
 from pipelines.tables.store import PartitionStore
 from tests.benchmarks.kill_hunt import steps_back
 from tests.benchmarks.kill_source import SYNCS, Source, keys_of, shown
-from tests.components.dying_process import Fate, WitnessedRunner, deliver_and_die, noted
+from tests.components.dying_process import Fate, deliver_and_die, noted, witnessed_runner
 from tests.components.forking import forking
 
 API = "stativate"
@@ -62,8 +62,7 @@ class Stall:
 
     def deliver(self) -> None:
         """Deliver the same days and a newer one in this process, to the end."""
-        runner = WitnessedRunner(SYNC, Home.of(self.environ), environ=self.environ, notes=self.notes["other"])
-        result = runner.run(Order("other-run", self.days))
+        result = witnessed_runner(SYNC, self.environ, self.notes["other"]).run(Order("other-run", self.days))
         assert all(not account.gap and not account.undelivered for account in result.results.values())
 
     def go_on(self) -> int:

@@ -76,6 +76,9 @@ class Database:
             self.engine.dispose()
             address = redact(self.url.render_as_string(hide_password=True), self._hidden)
             raise in_words(error.orig or error, address, hidden=self._hidden) from None
+        except LedgerError as error:
+            self.engine.dispose()
+            raise error from None  # SQLAlchemy names the driver's own error as its cause, which may show the password
         except BaseException:
             self.engine.dispose()
             raise
