@@ -12,9 +12,12 @@ import pipelines
 from pipelines.cli import app
 from pipelines.commands.fields import ENVIRONMENT, render
 from pipelines.commands.markdown import anchor, grid, prose
-from pipelines.delivery.ledger.retention import keep_days
+from pipelines.components.maintenance import KEEP_RUNS_DAYS
+from pipelines.components.maintenance import VARIABLE as KEEP_RUNS
+from pipelines.delivery.ledger.retention import days_of, keep_days
 from pipelines.destinations.base import SyncSpec
 from pipelines.home import Home
+from pipelines.instance import has_database
 
 COMPONENTS = pipelines.__all__
 SYNCS = [name for name in COMPONENTS if issubclass(getattr(pipelines, name), SyncSpec)]
@@ -114,10 +117,12 @@ class _Noting(Mapping[str, str]):
 
 
 def test_the_packages_own_variables_are_all_there(page: str) -> None:
-    """The page names the variables that a home and its ledger's retention are read from, and no others."""
+    """The page names the variables that a home, Dagster's database and what is kept are read from, and no others."""
     environ = _Noting()
     Home.of(environ)
+    has_database(environ)
     keep_days(environ)
+    days_of(environ, KEEP_RUNS, KEEP_RUNS_DAYS)
     assert environ.asked == set(ENVIRONMENT) == set(_cells(_sections(page)["The package's own variables"]))
 
 
