@@ -110,7 +110,7 @@ def sync_assets(sync: SyncSpec, table: AnyTable, folder: Path, *, chunk: int | N
             result = SyncRunner(sync, Home.of(), table, folder, progress=_log_progress(context, sync.name)).run(order)
         except PipelinesError as error:
             note_stop(context, sync.name, passing=False)
-            raise failed(error) from error
+            raise failed(error, order.partitions) from error
         for note in result.report.notes:
             context.log.info("%s: %s", sync.name, note)
         if order.dry or sync.mode == "dry":
