@@ -13,11 +13,12 @@ from pipelines.components.failures import failed
 from pipelines.components.partition_checks import partitioned_check
 from pipelines.components.partitions import partitions_in, partitions_of
 from pipelines.components.policy import OWNER
-from pipelines.components.reasons import rules_table
+from pipelines.components.reasons import rules_table, sample_table
 from pipelines.delivery.errors import PipelinesError
 from pipelines.home import Home
 from pipelines.tables.extract import Extracted, PartitionFacts, extract
 from pipelines.tables.names import quarantine_of, valid_of
+from pipelines.tables.sources.wanted import Undated
 from pipelines.tables.spec import AnyTable, CatalogueSpec, SourceSpec, TableSpec
 from pipelines.tables.store import PartitionStore
 
@@ -33,7 +34,8 @@ def table_assets(table: AnyTable, folder: Path, *, chunk: int) -> list[dg.Assets
         "contract",
         valid,
         partitions,
-        "No row broke the table's contract; those that did are in the quarantine, with every rule they broke.",
+        "No row broke the table's contract; those that did are in the quarantine, with every rule they broke. Rows "
+        "without a date that can be read belong to no partition: the newest one of each run tells of them.",
     )
     shared: dict[str, Any] = {
         "partitions_def": partitions,
@@ -114,6 +116,10 @@ def _story(
 ) -> Story:
     raw, valid, quarantine = keys
     good = {partition: facts for partition, facts in extracted.partitions.items() if facts.failed is None}
+    verdicts = {partition: _verdict(facts) for partition, facts in good.items()}
+    if good and extracted.undated.count:
+        newest = max(good)
+        verdicts[newest] = _with_undated(verdicts[newest], table, extracted.undated)
     return Story(
         title=f"table {table.name}",
         assets={
@@ -121,7 +127,7 @@ def _story(
             valid: {p: _metadata(facts, facts.valid) for p, facts in good.items()},
             quarantine: {p: _metadata(facts, facts.quarantined) for p, facts in good.items()},
         },
-        checks={check: {p: _verdict(facts) for p, facts in good.items()}},
+        checks={check: verdicts},
         failed={p: str(facts.failed) for p, facts in extracted.partitions.items() if facts.failed is not None},
         do="The other partitions are stored. Mend the source, then retry the failed ones.",
     )
@@ -162,3 +168,10 @@ def _verdict(facts: PartitionFacts) -> CheckOutcome:
             "rules": dg.MetadataValue.md(rules_table(facts.broken)),
         },
     )
+
+
+def _with_undated(verdict: CheckOutcome, table: AnyTable, undated: Undated) -> CheckOutcome:
+    """Yellow as well: rows of the source that belong to no partition, told with the newest one of the run."""
+    rows = sample_table(undated.sample, undated.count, table.columns.mapped.values())
+    told = {"undated": undated.count, "undated_rows": dg.MetadataValue.md(rows)}
+    return CheckOutcome(passed=False, severity=verdict.severity, metadata={**verdict.metadata, **told})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pyarrow import csv
 from upath import UPath
 
 import pipelines
@@ -18,10 +20,10 @@ from pipelines.delivery.errors import ConfigurationError, TableError
 from pipelines.tables.extract import Extracted, extract
 from pipelines.tables.frames import records
 from pipelines.tables.grains import SNAPSHOT, Calendar
-from pipelines.tables.inspect import columns_of
+from pipelines.tables.inspect import columns_of, dates_of
 from pipelines.tables.spec import AnyTable, AreaTableSpec, TableSpec
 from pipelines.tables.store import PartitionStore
-from tests.tables.helpers import NOW, area_spec, day, local, readings, table_spec, write_parquet
+from tests.tables.helpers import COLUMNS, NOW, area_spec, day, local, readings, table_spec, write_parquet
 
 SAMPLE = Path(pipelines.__file__).parent
 
@@ -376,3 +378,41 @@ def test_the_columns_of_a_table_are_those_of_its_rows(tmp_path: Path, store: Par
     assert columns_of(areas, base=SAMPLE, environ={}) == list(store.read("areas_valid", [SNAPSHOT]).columns)
     with pytest.raises(TableError, match=r"kpi_readings.parquet has no column 'amount'"):
         columns_of(flights(types={"amount": "number"}), base=SAMPLE, environ={})
+
+
+@pytest.mark.parametrize(
+    ("source", "changes"), [({"files": "kpi_{date}.parquet"}, {}), ({"files": "kpi.parquet"}, {"grain": "snapshot"})]
+)
+def test_rows_that_need_no_date_of_their_own_are_not_looked_through(
+    tmp_path: Path, source: dict[str, str], changes: dict[str, str]
+) -> None:
+    """Files of one partition each and snapshots have no undated rows, so nobody looks for them."""
+    start = None if changes else "2024-01-01"
+    columns = {name: value for name, value in COLUMNS.items() if name != "date"}
+    spec = table_spec(source=source, columns=columns, start=start, **changes)
+    assert dates_of(spec, base=tmp_path, environ={}) is None
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "duckdb", "database"])
+def test_the_dates_of_a_source(tmp_path: Path, kind: str) -> None:
+    """Every kind of source tells its first and last date and its rows without one, without an extract."""
+    rows = readings(("2024-01-03", "T", "K", 1.0), ("soon", "T", "K", 2.0), ("2024-01-01", "T", "K", 3.0))
+    source: dict[str, str] = {"files": f"kpi.{kind}"}
+    if kind == "csv":
+        csv.write_csv(rows, tmp_path / "kpi.csv")
+    elif kind == "parquet":
+        write_parquet(tmp_path / "kpi.parquet", rows)
+    else:
+        source = (
+            {"duckdb": "mart.duckdb", "table": "kpi"} if kind == "duckdb" else {"database_env": "D", "table": "kpi"}
+        )
+        fill = duckdb.connect(tmp_path / "mart.duckdb") if kind == "duckdb" else sqlite3.connect(tmp_path / "mart.db")
+        fill.execute("create table kpi (day text, team_code text, kpi_code text, value double)")
+        for row in rows.to_pylist():
+            fill.execute("insert into kpi values (?, ?, ?, ?)", list(row.values()))
+        fill.commit()
+        fill.close()
+    found = dates_of(table_spec(source=source), base=tmp_path, environ={"D": f"sqlite:///{tmp_path}/mart.db"})
+    assert found is not None
+    assert (found.first, found.last, found.undated.count) == ("2024-01-01", "2024-01-03", 1)
+    assert found.undated.sample[0]["day"] == "soon"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 
 from pipelines.delivery.errors import ConfigurationError, TableError
@@ -16,7 +17,7 @@ from pipelines.tables.sources.engine import short
 from pipelines.tables.sources.file_reader import BROKEN, FileReader
 from pipelines.tables.sources.formats import Head, rejects, scan, without_file
 from pipelines.tables.sources.places import Place
-from pipelines.tables.sources.wanted import UNDATED_SAMPLE, Harvest, Undated, Wanted, no_rows
+from pipelines.tables.sources.wanted import UNDATED_SAMPLE, Extent, Harvest, Undated, Wanted, no_rows
 
 
 def read(source: SourceSpec, wanted: Wanted, base: Path) -> Harvest:
@@ -56,18 +57,38 @@ def _all_heads(reader: FileReader, names: Sequence[str]) -> list[Head]:
 
 def _read_whole(reader: FileReader, heads: Sequence[Head]) -> Harvest:
     """Files whose rows are told apart by their date column, or a snapshot."""
-    wanted = reader.wanted
+    wanted, where = reader.wanted, str(reader.source.files)
+    relation = without_file(scan(reader.source, reader.place, heads))
     with reader.place.connected(wanted.calendar.timezone) as connection:
-        harvest = duck.harvest(
-            connection, without_file(scan(reader.source, reader.place, heads)), wanted, str(reader.source.files)
-        )
+        harvest = duck.harvest(connection, relation, wanted, where)
         lines = rejects(connection)
-    if not lines.num_rows:
-        return harvest
-    if wanted.calendar.grain == SNAPSHOT:
-        return Harvest(reader.with_lines(harvest.table, lines, pa.repeat(pa.scalar(SNAPSHOT), lines.num_rows)))
-    sample = [*harvest.undated.sample, *duck.as_sample(lines.slice(0, UNDATED_SAMPLE))][:UNDATED_SAMPLE]
-    return Harvest(harvest.table, undated=Undated(harvest.undated.count + lines.num_rows, sample))
+        if wanted.calendar.grain == SNAPSHOT:
+            partition = pa.repeat(pa.scalar(SNAPSHOT), lines.num_rows)
+            harvest = Harvest(reader.with_lines(harvest.table, lines, partition))
+        if not harvest.table.num_rows:
+            raise no_rows(wanted, where, _extent(connection, relation, wanted, where))
+    return Harvest(harvest.table, undated=harvest.undated + _dateless(lines))
+
+
+def dates(source: SourceSpec, wanted: Wanted, base: Path) -> Extent:
+    """The dates of files whose rows are told apart by their date column. Raises as `read`."""
+    reader, where = FileReader(source, wanted, Place.of(str(source.files), base)), str(source.files)
+    try:
+        relation = without_file(scan(source, reader.place, _all_heads(reader, reader.place.find())))
+        with reader.place.connected(wanted.calendar.timezone) as connection:
+            return _extent(connection, relation, wanted, where)
+    except BROKEN as error:
+        raise reader.unreadable(where, f"cannot be read ({short(error)})") from error
+
+
+def _extent(connection: duckdb.DuckDBPyConnection, relation: str, wanted: Wanted, where: str) -> Extent:
+    found = duck.extent(connection, relation, wanted, where)
+    return Extent(found.first, found.last, found.undated + _dateless(rejects(connection)))
+
+
+def _dateless(lines: pa.Table) -> Undated:
+    """Lines that could not be taken apart: nobody knows their date."""
+    return Undated(lines.num_rows, duck.as_sample(lines.slice(0, UNDATED_SAMPLE)))
 
 
 def _read_per_partition(reader: FileReader) -> Harvest:

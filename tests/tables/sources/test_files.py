@@ -410,3 +410,32 @@ def test_columns_are_known_without_reading_rows(tmp_path: Path) -> None:
     assert columns(spec.source, asked, base=tmp_path, environ={}) == ["day", "team_code", "kpi_code", "value", "note"]
     with pytest.raises(TableError, match="there is no file"):
         files.columns(SourceSpec(files="other_{date}.csv"), asked, tmp_path)
+
+
+def test_a_source_without_any_date_shows_what_stands_there(tmp_path: Path) -> None:
+    """Dates in another format are no missing rows: the error shows some, and names the field that reads them."""
+    (tmp_path / "a.csv").write_text(CSV + "31.12.2024,T,K,1\n01.01.2025,T,K,1\n")
+    with pytest.raises(TableError) as caught:
+        harvest(tmp_path, {"files": "a.csv"}, "2025-01-01")
+    said = "none of the 2 rows of a.csv has a date that can be read from column 'day': '31.12.2024', '01.01.2025'."
+    assert said in str(caught.value)
+    assert "set date_format to how it is written, such as '%d.%m.%Y'" in str(caught.value)
+    with pytest.raises(TableError, match=r"can be read by date_format '%m/%d/%Y' from column 'day'"):
+        harvest(tmp_path, {"files": "a.csv"}, "2025-01-01", date_format="%m/%d/%Y")
+
+
+def test_undated_rows_are_told_where_a_range_has_no_row(tmp_path: Path) -> None:
+    """A day that seems to have no row may be among those whose date cannot be read: both are said."""
+    (tmp_path / "a.csv").write_text(CSV + "2024-01-01,T,K,1\n02.01.2024,T,K,1\n,T2,K,1\n")
+    with pytest.raises(TableError, match="no row between 2024-01-02") as caught:
+        harvest(tmp_path, {"files": "a.csv"}, "2024-01-02")
+    undated = "and 2 rows without a date that can be read: '02.01.2024', (team_code 'T2', kpi_code 'K', value '1')"
+    assert undated in str(caught.value)
+
+
+def test_a_snapshot_of_broken_lines_is_no_empty_one(tmp_path: Path) -> None:
+    """Where no line of a snapshot can be taken apart, each stands in the extract with its problem."""
+    (tmp_path / "a.csv").write_text(CSV + "2024-01-01,T,K\n")
+    found = harvest(tmp_path, {"files": "a.csv"}, SNAPSHOT, grain="snapshot", start=None)
+    (row,) = found.table.to_pylist()
+    assert row["unreadable"].startswith("line 2 of a.csv: missing columns")
