@@ -75,7 +75,7 @@ def _check_columns(console: Console, base: Path, tables: Sequence[AnyTable], syn
         ok &= _line(console, f"table {table.name}", look)
         if table.name in undated:
             rows = undated[table.name]
-            told = rows.told(table.columns.mapped.get("date"))
+            told = rows.told(table.columns.mapped["date"])
             _warn(
                 console, f"table {table.name}", f"{rows.count} rows have no date that can be read: {told}. {_UNDATED}"
             )

@@ -203,3 +203,21 @@ def test_a_table_in_which_no_row_has_a_date(write: Write, command: Command, home
     assert said.status == 1
     assert "none of the 1 rows of readings.csv has a date that can be read" in said.line("✗ table readings")
     assert "date_format" in said.line("✗ table readings")
+
+
+def test_an_unknown_column_in_a_condition(write: Write, command: Command, home: Home) -> None:
+    """`where` is checked like every other field that names columns, before any row is read."""
+    board = BOARD + "  where: \"kpii = 'departures'\"\n"
+    said = command("check", "--folder", write({"readings": TABLE, "board": board}))
+    assert said.status == 1
+    line = said.line("✗ sync board: livedeployment/defs/board/defs.yaml: ")
+    assert 'sync board, where: there is no column "kpii". Did you mean kpi' in line
+
+
+def test_an_unknown_function_in_a_condition(write: Write, command: Command, home: Home) -> None:
+    """What is wrong whatever the columns are is said when the files are read, with file and line."""
+    board = BOARD + "  where: \"starswith(kpi, 'dep')\"\n"
+    said = command("check", "--folder", write({"readings": TABLE, "board": board}))
+    assert said.status == 1
+    assert said.line("✗").startswith("✗ deployment: livedeployment/defs/board/defs.yaml:10: where: ")
+    assert "starswith does not exist" in said.out

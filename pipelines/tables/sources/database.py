@@ -149,7 +149,7 @@ class _Reader:
     def _extent(self, column: sa.ColumnClause[Any], known: object) -> Extent:
         without = self._is_undated(column, known)
         bounds = self._rows(sa.func.min(column), sa.func.max(column)).where(sa.not_(without))
-        first, last = self.connection.execute(bounds).one()
+        first, last = tuple(self.connection.execute(bounds).one())
         return Extent(first, last, self._undated(without))
 
     def _cut(self, rows: pa.Table) -> tuple[pa.Table, Undated]:

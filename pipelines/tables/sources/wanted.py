@@ -63,7 +63,7 @@ class Undated:
     def __add__(self, other: Undated) -> Undated:
         return Undated(self.count + other.count, [*self.sample, *other.sample][:UNDATED_SAMPLE])
 
-    def told(self, date: str | None) -> str:
+    def told(self, date: str) -> str:
         """Some of them for people: what stands in the column `date`, where it is empty the whole row."""
         texts = [repr(row[date]) if row.get(date) else f"({_line(row)})" for row in self.sample]
         return ", ".join(list(dict.fromkeys(texts))[:_TOLD]) + (", ..." if self.count > _TOLD else "")
@@ -151,7 +151,7 @@ def no_rows(wanted: Wanted, where: str, extent: Extent | None = None, mend: str 
         if extent.first is not None:
             what += f"; the source holds dates from {extent.first} to {extent.last}"
         if undated.count:
-            what += f", and {undated.count} rows without a date that can be read: {undated.told(wanted.date)}"
+            what += f", and {undated.count} rows without a date that can be read: {undated.told(str(wanted.date))}"
     return TableError(what, do=do, table=wanted.table, partitions=list(wanted.partitions))
 
 
@@ -160,7 +160,7 @@ def no_dates(wanted: Wanted, where: str, undated: Undated, mend: str) -> TableEr
     unread = f" by date_format {wanted.date_format!r}" if wanted.date_format else ""
     return TableError(
         f"table {wanted.table}: none of the {undated.count} rows of {where} has a date that can be read{unread} "
-        f"from column {wanted.date!r}: {undated.told(wanted.date)}",
+        f"from column {wanted.date!r}: {undated.told(str(wanted.date))}",
         do=mend,
         table=wanted.table,
         column=wanted.date,
