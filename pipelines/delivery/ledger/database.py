@@ -48,7 +48,7 @@ class Database:
         Whatever the database cannot do later surfaces as LedgerError too, from any statement.
 
         Raises:
-            LedgerError: it cannot be opened, or was written by a newer release.
+            LedgerError: it cannot be opened, was written by a newer release, or was moved to another database.
         """
         self._hidden = url_secrets(url)
         parsed = _parsed(url)
