@@ -9,12 +9,13 @@ from typing import ClassVar, Literal
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from pipelines.delivery.cycles import no_cycles
 from pipelines.delivery.destination import Destination
 from pipelines.delivery.errors import ConfigurationError
 from pipelines.delivery.gates import Ceiling, Ceilings
 from pipelines.delivery.upsert import Built, Outcome, Payload
 from pipelines.destinations.accounts import Account, Settings
-from pipelines.destinations.building import FRAME, Shaped, assemble, check_conserved, no_cycles, select
+from pipelines.destinations.building import FRAME, Shaped, assemble, check_conserved, select
 from pipelines.destinations.columns import Columns, Problem, require, unknown
 from pipelines.destinations.conditions import check_columns, check_condition
 

@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipelines.delivery.cycles import no_cycles
 from pipelines.delivery.errors import ConfigurationError, PipelinesError
 from pipelines.delivery.fingerprint import fingerprint
 from pipelines.delivery.upsert import Built, Dropped, Outcome
-from pipelines.destinations.building import check_conserved, no_cycles, select
+from pipelines.destinations.building import check_conserved, select
 from tests.destinations.given import DAY, arrow, dataset, placed, reasons, rows, stativate, valuestreamer
 
 
