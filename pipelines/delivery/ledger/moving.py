@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 
 from sqlalchemy import Connection, Table, func, select, text, union, update
 
 from pipelines.delivery.errors import LedgerError
 from pipelines.delivery.ledger import schema
 from pipelines.delivery.ledger.database import Database
-from pipelines.delivery.ledger.locks import lock_of
+from pipelines.delivery.ledger.locks import turns_of
 from pipelines.delivery.ledger.versions import MOVED
 
 _GROUP = 5_000
@@ -27,7 +26,13 @@ def move(source: Database, target: Database, *, group: int = _GROUP) -> Mapping[
     if source.id == target.id:
         raise LedgerError("both addresses lead to the same ledger", do="Name an empty database.")
     with source.engine.begin() as old:
-        with source.engine.connect() as holder, _all_turns(source, old, holder), target.engine.begin() as new:
+        quotas = old.scalars(union(select(schema.paces.c.quota), select(schema.waiters.c.quota)))
+        do = "Stop Dagster's daemon, let the runs end or cancel them, then move the ledger."
+        with (
+            source.engine.connect() as holder,
+            turns_of(source, holder, quotas, do),
+            target.engine.begin() as new,
+        ):
             _check_empty(new)
             moved = {table.name: _copy(old, new, table, group) for table in _tables()}
             _count_on(new)
@@ -41,26 +46,6 @@ def move(source: Database, target: Database, *, group: int = _GROUP) -> Mapping[
 
 def _tables() -> list[Table]:
     return [table for table in schema.metadata.sorted_tables if table is not schema.meta]
-
-
-@contextmanager
-def _all_turns(source: Database, old: Connection, holder: Connection) -> Iterator[None]:
-    """Every quota's lock, so that no run delivers while the ledger moves."""
-    quotas = union(select(schema.paces.c.quota), select(schema.waiters.c.quota))
-    taken = []
-    try:
-        for quota in sorted(old.scalars(quotas)):
-            lock = lock_of(source, quota)
-            if not lock.try_take(holder):
-                raise LedgerError(
-                    f"somebody is delivering to {quota}",
-                    do="Stop Dagster's daemon, let the runs end or cancel them, then move the ledger.",
-                )
-            taken.append(lock)
-        yield
-    finally:
-        for lock in taken:
-            lock.release(holder)
 
 
 def _check_empty(new: Connection) -> None:
