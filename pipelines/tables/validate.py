@@ -66,7 +66,9 @@ def validate(raw: pa.Table | pd.DataFrame, contract: Contract) -> Validated:
 
 
 def _converted(raw: pa.Table, column: Column, contract: Contract) -> Converted:
-    result = convert(raw[column.source], column.kind, contract.calendar.timezone, contract.date_format)
+    result = convert(
+        raw[column.source], column.kind, contract.calendar.timezone, contract.date_format, contract.notation
+    )
     if column.kind != "text" or column.required:
         return result
     return Converted(blank_to_empty(result.values), result.bad)

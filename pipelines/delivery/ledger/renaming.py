@@ -52,7 +52,7 @@ def owners(connection: Connection, account: str) -> dict[str, int]:
         .group_by(table.c.sync)
         .order_by(table.c.sync)
     )
-    return {sync: count for sync, count in map(tuple, rows)}
+    return dict(iter(rows.tuples()))
 
 
 def rename(ledger: Database, account: str, old: str, new: str, *, quotas: Collection[str], now: float) -> Holdings:

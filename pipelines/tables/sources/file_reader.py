@@ -12,7 +12,7 @@ import pyarrow as pa
 from pipelines.delivery.errors import TableError
 from pipelines.tables.compute import pc
 from pipelines.tables.source_spec import SourceSpec
-from pipelines.tables.sources.formats import Head, UnreadableFile, head, rejects, scan
+from pipelines.tables.sources.formats import Head, UnreadableFile, check_quotes, head, rejects, scan
 from pipelines.tables.sources.places import Place
 from pipelines.tables.sources.wanted import FILE, RESERVED, UNREADABLE, Wanted, by_partition, check_columns
 
@@ -46,13 +46,18 @@ class FileReader:
         return found
 
     def load(self, owners: Mapping[Head, str]) -> pa.Table:
-        """The rows of files that belong to one partition each, in one query."""
+        """The rows of files that belong to one partition each, in one query.
+
+        Raises:
+            UnclosedQuote: of one of them nobody knows which rows it has.
+        """
         if not owners:
             return by_partition(pa.table({name: pa.nulls(0) for name in self.wanted.required}), pa.nulls(0))
         heads = list(owners)
         with self.place.connected(self.wanted.calendar.timezone) as connection:
             rows = connection.sql(f"SELECT * FROM {scan(self.source, self.place, heads)}").to_arrow_table()  # noqa: S608 - names are literals
             lines = rejects(connection)
+        check_quotes(lines)
         addresses = pa.array([self.place.address(item.name) for item in heads])
         partitions = pa.array(owners.values(), pa.string())
         table = by_partition(rows.drop_columns([FILE]), partitions.take(_index(rows[FILE], addresses)))
@@ -89,7 +94,7 @@ class FileReader:
         """The error of a file that is there and cannot be used; `why` goes on from its name."""
         return TableError(
             f"table {self.wanted.table}: {_short(file)} {why}",
-            do="Have the file exported again.",
+            do="Correct the file, or have it exported again.",
             table=self.wanted.table,
             file=file,
         )

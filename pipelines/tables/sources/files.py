@@ -15,7 +15,7 @@ from pipelines.tables.source_spec import SourceSpec
 from pipelines.tables.sources import duck
 from pipelines.tables.sources.engine import short
 from pipelines.tables.sources.file_reader import BROKEN, FileReader
-from pipelines.tables.sources.formats import Head, rejects, scan, without_file
+from pipelines.tables.sources.formats import Head, UnclosedQuote, check_quotes, rejects, scan, without_file
 from pipelines.tables.sources.places import Place
 from pipelines.tables.sources.wanted import UNDATED_SAMPLE, Extent, Harvest, Undated, Wanted, no_rows
 
@@ -33,6 +33,8 @@ def read(source: SourceSpec, wanted: Wanted, base: Path) -> Harvest:
         return _read_per_partition(reader)
     try:
         return _read_whole(reader, _all_heads(reader, reader.place.find()))
+    except UnclosedQuote as error:
+        raise reader.unreadable(error.file, str(error)) from error
     except BROKEN as error:
         raise reader.unreadable(str(source.files), f"cannot be read ({short(error)})") from error
 
@@ -62,6 +64,7 @@ def _read_whole(reader: FileReader, heads: Sequence[Head]) -> Harvest:
     with reader.place.connected(wanted.calendar.timezone) as connection:
         harvest = duck.harvest(connection, relation, wanted, where)
         lines = rejects(connection)
+        check_quotes(lines)
         if wanted.calendar.grain == SNAPSHOT:
             partition = pa.repeat(pa.scalar(SNAPSHOT), lines.num_rows)
             harvest = Harvest(reader.with_lines(harvest.table, lines, partition))
@@ -76,7 +79,11 @@ def dates(source: SourceSpec, wanted: Wanted, base: Path) -> Extent:
     try:
         relation = without_file(scan(source, reader.place, _all_heads(reader, reader.place.find())))
         with reader.place.connected(wanted.calendar.timezone) as connection:
-            return _extent(connection, relation, wanted, where)
+            found = _extent(connection, relation, wanted, where)
+            check_quotes(rejects(connection))
+            return found
+    except UnclosedQuote as error:
+        raise reader.unreadable(error.file, str(error)) from error
     except BROKEN as error:
         raise reader.unreadable(where, f"cannot be read ({short(error)})") from error
 
@@ -134,12 +141,14 @@ def _load(reader: FileReader, owners: Mapping[Head, str]) -> tuple[pa.Table, dic
     """The rows of all files; where one cannot be read, all but its partition's, one partition after another."""
     try:
         return reader.load(owners), {}
-    except BROKEN:
+    except (UnclosedQuote, *BROKEN):
         tables, failed = [reader.load({})], dict[str, TableError]()
     for partition in sorted(set(owners.values())):
         own = {head: key for head, key in owners.items() if key == partition}
         try:
             tables.append(reader.load(own))
+        except UnclosedQuote as error:
+            failed[partition] = reader.unreadable(error.file, str(error))
         except BROKEN as error:
             failed[partition] = reader.unreadable(next(iter(own)).name, f"cannot be read ({short(error)})")
     return concat(tables), failed

@@ -439,3 +439,26 @@ def test_a_snapshot_of_broken_lines_is_no_empty_one(tmp_path: Path) -> None:
     found = harvest(tmp_path, {"files": "a.csv"}, SNAPSHOT, grain="snapshot", start=None)
     (row,) = found.table.to_pylist()
     assert row["unreadable"].startswith("line 2 of a.csv: missing columns")
+
+
+@pytest.mark.parametrize("after", [3, 400_000])
+def test_a_quotation_mark_that_is_not_closed_fails_the_file(tmp_path: Path, after: int) -> None:
+    """It swallows the lines after it, and nobody knows which rows are missing: the error has file, line and text."""
+    lines = "2024-01-01,T1,K,1\n" + '2024-01-01,"T2,K,1\n' + "2024-01-02,T3,K,1\n" * after
+    (tmp_path / "a.csv").write_text(CSV + lines)
+    for partition in ("2024-01-01", "2024-01-03"):
+        with pytest.raises(
+            TableError, match=r"table kpis: a\.csv has in line 3 a quotation mark that is not"
+        ) as caught:
+            harvest(tmp_path, {"files": "a.csv"}, partition)
+        assert str(caught.value).endswith(": '2024-01-01,\"T2,K,1'. Correct the file, or have it exported again.")
+
+
+def test_of_files_of_one_day_an_open_quotation_mark_fails_its_day_alone(tmp_path: Path) -> None:
+    """The other days are read; a value with a mark in it, on its own line, is that line's problem only."""
+    (tmp_path / "kpi_2024-01-01.csv").write_text(CSV + '2024-01-01,"T1"x,K,1\n2024-01-01,T2,K,1\n')
+    (tmp_path / "kpi_2024-01-02.csv").write_text(CSV + '2024-01-02,"T1,K,1\n2024-01-02,T2,K,1\n')
+    found = harvest(tmp_path, {"files": "kpi_{date}.csv"}, "2024-01-01", "2024-01-02")
+    assert [row["team_code"] for row in found.table.to_pylist()] == ["T2", None]
+    assert list(found.failed) == ["2024-01-02"]
+    assert "kpi_2024-01-02.csv has in line 2 a quotation mark" in str(found.failed["2024-01-02"])
