@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import date
 
 import duckdb
 import pyarrow as pa
@@ -19,6 +20,7 @@ from pipelines.tables.sources.wanted import FILE, RESERVED, UNREADABLE, Wanted, 
 BROKEN = (duckdb.Error, OSError, pa.ArrowException)
 """What reading a file may raise where the file or its address is at fault."""
 _OPENERS = 8
+_EXAMPLE = date(2026, 1, 31)
 _LINE_SHOWN = 160
 
 
@@ -79,11 +81,15 @@ class FileReader:
             pa.concat_arrays([*table[UNREADABLE].chunks, pa.array(problems, pa.string())]),
         )
 
-    def no_file(self, partition: str | None = None) -> TableError:
-        """The error of a file that is not there."""
-        whose = f" for {partition}" if partition else ""
+    def no_file(self, partition: str | None = None, there: str = "") -> TableError:
+        """The error of a file that is not there; `there` tells what is."""
+        name, whose = str(self.source.files), ""
+        if partition is not None:
+            name, whose = self.place.named(self.wanted.calendar.first_day(partition)), f" for {partition}"
+        elif self.source.per_partition:
+            whose = f", such as {self.place.named(_EXAMPLE)}"
         return TableError(
-            f"table {self.wanted.table}: there is no file {self.source.files}{whose}",
+            f"table {self.wanted.table}: there is no file {name}{whose}{f'; {there}' if there else ''}",
             do="Correct `files` in the table's YAML, or wait for the export and materialize again.",
             table=self.wanted.table,
             file=str(self.source.files),

@@ -48,7 +48,7 @@ def columns(source: SourceSpec, wanted: Wanted, base: Path) -> list[str]:
 
 def _all_heads(reader: FileReader, names: Sequence[str]) -> list[Head]:
     if not names:
-        raise reader.no_file()
+        raise reader.no_file(there=reader.place.there(str(reader.source.files)))
     heads = []
     for outcome in reader.heads(names).values():
         if isinstance(outcome, TableError):
@@ -121,11 +121,11 @@ def _read_per_partition(reader: FileReader) -> Harvest:
 def _owners(reader: FileReader) -> tuple[dict[str, str], dict[str, TableError]]:
     """The partition of each file, and the partitions without one."""
     owners: dict[str, str] = {}
-    missing: dict[str, TableError] = {}
+    missing: list[str] = []
     for partition in reader.wanted.partitions:
         names = reader.place.find(reader.wanted.calendar.first_day(partition))
         if not names and reader.source.missing_files == "fail":
-            missing[partition] = reader.no_file(partition)
+            missing.append(partition)
         for name in names:
             if name in owners:
                 raise ConfigurationError(
@@ -134,7 +134,9 @@ def _owners(reader: FileReader) -> tuple[dict[str, str], dict[str, TableError]]:
                     table=reader.wanted.table,
                 )
             owners[name] = partition
-    return owners, missing
+    day = reader.place.named(reader.wanted.calendar.first_day(missing[-1])) if missing else ""
+    there = reader.place.there(day) if missing else ""
+    return owners, {partition: reader.no_file(partition, there) for partition in missing}
 
 
 def _load(reader: FileReader, owners: Mapping[Head, str]) -> tuple[pa.Table, dict[str, TableError]]:
