@@ -67,7 +67,9 @@ def rules_table(broken: Sequence[Broken]) -> str:
     return "\n".join(lines)
 
 
-def sample_table(rows: Sequence[Mapping[str, str | None]], count: int, first: Iterable[str] = ()) -> str:
+def sample_table(
+    rows: Sequence[Mapping[str, str | None]] | Sequence[Mapping[str, str]], count: int, first: Iterable[str] = ()
+) -> str:
     """Some of `count` rows of a source, as Markdown; the columns `first` come first, and of the others some."""
     shown = rows[:_SHOWN]
     there = list(dict.fromkeys(name for row in shown for name in row))

@@ -67,13 +67,13 @@ def table_assets(table: AnyTable, folder: Path, *, chunk: int) -> list[dg.Assets
         pool=f"table_{table.name}",
     )
     def _extract(context: dg.AssetExecutionContext) -> Iterator[Event]:
-        home = Home.of()
         try:
+            store = PartitionStore(Home.of().store_url)
             extracted = extract(
                 table,
                 partitions_in(context),
                 base=folder,
-                store=PartitionStore(home.store_url),
+                store=store,
                 environ=os.environ,
                 now=datetime.now(UTC),
             )
@@ -81,7 +81,7 @@ def table_assets(table: AnyTable, folder: Path, *, chunk: int) -> list[dg.Assets
             raise failed(error) from error
         for line in _beside(table, extracted):
             context.log.warning(line)
-        yield from tell(context, _story(table, extracted, (raw, valid, quarantine), check.key))
+        yield from tell(context, _story(table, extracted, store, (raw, valid, quarantine), check.key))
 
     return [_extract, *sources.values()]
 
@@ -112,11 +112,16 @@ def _kind(source: SourceSpec) -> str:
 
 
 def _story(
-    table: AnyTable, extracted: Extracted, keys: tuple[dg.AssetKey, dg.AssetKey, dg.AssetKey], check: dg.AssetCheckKey
+    table: AnyTable,
+    extracted: Extracted,
+    store: PartitionStore,
+    keys: tuple[dg.AssetKey, dg.AssetKey, dg.AssetKey],
+    check: dg.AssetCheckKey,
 ) -> Story:
     raw, valid, quarantine = keys
     good = {partition: facts for partition, facts in extracted.partitions.items() if facts.failed is None}
-    verdicts = {partition: _verdict(facts) for partition, facts in good.items()}
+    files = {partition: store.address(quarantine_of(table.name), partition) for partition in good}
+    verdicts = {partition: _verdict(facts, files[partition]) for partition, facts in good.items()}
     if good and extracted.undated.count:
         newest = max(good)
         verdicts[newest] = _with_undated(verdicts[newest], table, extracted.undated)
@@ -157,17 +162,17 @@ def _metadata(facts: PartitionFacts, rows: int) -> Mapping[str, Any]:
     }
 
 
-def _verdict(facts: PartitionFacts) -> CheckOutcome:
-    """Yellow where rows were quarantined."""
-    return CheckOutcome(
-        passed=not facts.quarantined,
-        severity=dg.AssetCheckSeverity.WARN,
-        metadata={
-            "extracted": facts.extracted,
-            "quarantined": facts.quarantined,
-            "rules": dg.MetadataValue.md(rules_table(facts.broken)),
-        },
-    )
+def _verdict(facts: PartitionFacts, file: str) -> CheckOutcome:
+    """Yellow where rows were quarantined: which rules they broke, some of the rows, and the file with all of them."""
+    told: dict[str, Any] = {
+        "extracted": facts.extracted,
+        "quarantined": facts.quarantined,
+        "rules": dg.MetadataValue.md(rules_table(facts.broken)),
+    }
+    if facts.quarantined:
+        told["quarantined_rows"] = dg.MetadataValue.md(sample_table(facts.quarantine, facts.quarantined))
+        told["quarantine_file"] = dg.MetadataValue.path(file)
+    return CheckOutcome(passed=not facts.quarantined, severity=dg.AssetCheckSeverity.WARN, metadata=told)
 
 
 def _with_undated(verdict: CheckOutcome, table: AnyTable, undated: Undated) -> CheckOutcome:

@@ -32,6 +32,11 @@ _NOT_A = {
 _QUARANTINE = ("partition", "row", "reasons", "rules")
 
 
+def quarantine_name(source: str) -> str:
+    """The name of a source's column in the quarantine."""
+    return passed_name(source, _QUARANTINE)
+
+
 @dataclass(frozen=True, slots=True)
 class Validated:
     """Every row stands in one of the first two tables.
@@ -186,7 +191,7 @@ def _split(raw: pa.Table, typed: pa.Table, failures: Sequence[Failure], contract
     columns |= {passed_name(name, contract.reserved): raw[name] for name in further}
     whole = pa.table(columns)
     taken = raw.take(reasons["position"])
-    texts = {passed_name(name, _QUARANTINE): shown(taken[name]) for name in raw.column_names if name not in RESERVED}
+    texts = {quarantine_name(name): shown(taken[name]) for name in raw.column_names if name not in RESERVED}
     own = {
         "partition": taken["partition"],
         "row": taken["row"],

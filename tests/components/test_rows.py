@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 
 import dagster as dg
+import pyarrow.parquet as pq
 
 from tests.components.conftest import Deploy
 from tests.components.deploying import BOARD, FLOOR, ROWS, TABLE, Deployment, board, readings
@@ -35,6 +36,17 @@ def test_broken_rows_are_quarantined_with_every_reason(deploy: Deploy) -> None:
     facts = told.facts(VALID)[DAY]
     assert (facts["extracted"], facts["quarantined"]) == (7, 3)
     assert "| 2 | date, team, kpi | key:duplicate |" in facts["rules"]
+    assert facts["quarantined_rows"].splitlines() == [
+        "| row | reading_date | team_code | kpi_code | value | reasons |",
+        "| --- | --- | --- | --- | --- | --- |",
+        "| 4 | 2013-01-01 |  | departures | many | team: is missing; actual: is not a number ('many') |",
+        *(
+            f"| {row} | 2013-01-01 | JFK-DL | departures | {value} | date, team, kpi: stands in several rows "
+            "('2013-01-01, JFK-DL, departures') |"
+            for row, value in ((5, 7), (6, 8))
+        ),
+    ]
+    assert pq.read_table(facts["quarantine_file"]).num_rows == 3
     held = deployment.store.read(QUARANTINE, [DAY])
     (both,) = held.loc[held["value"] == "many", "reasons"]
     assert "team" in both
