@@ -14,12 +14,11 @@ from pipelines.delivery.destination import Destination
 from pipelines.delivery.errors import ConfigurationError
 from pipelines.delivery.gates import Ceiling, Ceilings
 from pipelines.delivery.upsert import Built, Outcome, Payload
+from pipelines.delivery.wording import NAME
 from pipelines.destinations.accounts import Account, Settings
 from pipelines.destinations.building import FRAME, Shaped, assemble, check_conserved, select
 from pipelines.destinations.columns import Columns, Problem, require, unknown
 from pipelines.destinations.conditions import check_columns, check_condition
-
-NAME = r"^[A-Za-z][A-Za-z0-9_]*$"
 
 
 class Threshold(BaseModel):
