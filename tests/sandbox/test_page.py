@@ -129,7 +129,7 @@ def test_boards_in_a_browser(
     server: SandboxServer, control: Control, page: Page, stativate: httpx.Client, valuestreamer: httpx.Client,
     dnsimple: httpx.Client, feedback_house: httpx.Client,
 ) -> None:  # fmt: skip
-    """The page shows what the boards hold, follows every change without a reload, and filters; nothing says why."""
+    """The page shows what the boards hold, follows changes without a reload, filters, and says why it is empty."""
     page.goto(server.url)
     expect(page.locator(".empty:visible")).to_have_count(4)
     stativate.post("/status-keys/a", json=STATUS)
