@@ -180,11 +180,12 @@ class Caller:
 
     async def _sent(self, request: Request, leave: Leave) -> Exchange:
         self._pace.departs(leave)
-        exchange: Exchange | None = None
+        answered = False
         try:
             exchange = await self._port.send(request)
+            answered = True
         finally:
-            self._pace.ended(leave, answered=exchange is not None)
+            self._pace.ended(leave, answered=answered)
         return exchange
 
     # -- what came of it
