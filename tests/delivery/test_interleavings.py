@@ -50,6 +50,12 @@ def ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ledger]:
     """One ledger for all examples; each has an account of its own."""
     ledger = Ledger(f"sqlite:///{tmp_path_factory.mktemp('interleavings') / 'ledger.db'}")
 
+    @event.listens_for(ledger.engine, "connect")
+    def _without_the_disk(connection: Any, _: Any) -> None:
+        connection.execute("PRAGMA synchronous=OFF")
+
+    ledger.engine.dispose()
+
     @event.listens_for(ledger.engine, "before_cursor_execute")
     def _only_the_living(*_: Any) -> None:
         life = _alive.get()

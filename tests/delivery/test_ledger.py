@@ -178,3 +178,12 @@ def test_ledger_that_cannot_be_opened_says_where_it_is(tmp_path: Path) -> None:
     with pytest.raises(LedgerError) as error:
         Ledger("postgresql://someone:planted-secret@127.0.0.1:9/none")
     assert "planted-secret" not in str(error.value)
+
+
+def test_commits_of_a_ledger_in_a_file_reach_the_disk(tmp_path: Path) -> None:
+    """A power cut takes back no attempt that was committed before its request left: FULL, on every connection."""
+    ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
+    with ledger.engine.connect() as holder, ledger.reading() as reader:
+        found = [connection.exec_driver_sql("PRAGMA synchronous").scalar() for connection in (holder, reader)]
+    ledger.close()
+    assert found == [2, 2]
