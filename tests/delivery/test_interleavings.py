@@ -27,6 +27,7 @@ from pipelines.delivery.report import Report
 from pipelines.delivery.retry import RetryPolicy
 from pipelines.delivery.upsert import ACCEPTED, Built, Upsert, Verdict
 from tests.delivery.fakes import Died, FakeDestination, FakePort, Left, answer, upsert
+from tests.examples import examples
 
 DAYS = [f"2013-01-{day:02}" for day in range(1, 4)]
 KEYS = ["a", "b"]
@@ -342,7 +343,9 @@ rounds = st.lists(
 kept = st.sampled_from(["latest only", "dated"])
 kinds = kept | st.just("dated, and removing")
 MANY = settings(
-    max_examples=25, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture], deadline=None
+    max_examples=examples(25),
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+    deadline=None,
 )
 
 
