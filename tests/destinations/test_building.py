@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipelines.delivery.cycles import no_cycles
 from pipelines.delivery.errors import ConfigurationError, PipelinesError
 from pipelines.delivery.fingerprint import fingerprint
 from pipelines.delivery.upsert import Built, Dropped, Outcome
-from pipelines.destinations.building import check_conserved, no_cycles
+from pipelines.destinations.building import check_conserved
 from tests.destinations.given import DAY, arrow, dataset, placed, reasons, rows, stativate, valuestreamer
-from tests.examples import examples
 
 
 def test_rows_that_say_the_same_become_one_upsert() -> None:
@@ -166,7 +166,7 @@ def conserved(built: Built, frame: pd.DataFrame) -> None:
     assert set(keys.values()) <= {1}
 
 
-@settings(max_examples=examples(60), deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     row(team=texts, kpi=texts, actual=numbers),
     st.sampled_from(["{kpi}-{team}", "{kpi}", "fixed"]),
@@ -184,7 +184,7 @@ def test_every_row_of_a_status_board_is_accounted_for(
     conserved(stativate(key=key, on_null=on_null, where=where, color=color).build(frame), frame)
 
 
-@settings(max_examples=examples(60), deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     row(actual=numbers, target=numbers, unit=st.sampled_from(["Time", "%", None]), whole_number=st.booleans(),
         valuestreamer_team_id=ids, valuestreamer_kpi_id=ids, valuestreamer_actual_id=ids, valuestreamer_target_id=ids),

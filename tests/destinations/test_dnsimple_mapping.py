@@ -13,7 +13,6 @@ from pipelines.delivery.upsert import Outcome
 from pipelines.destinations.dnsimple import Dnsimple
 from tests.destinations.given import account, placed, reasons, rows, sample
 from tests.destinations.given_dnsimple import dnsimple
-from tests.examples import examples
 
 ROW = {"dnsimple_resource": "domain:123", "actual": 91.5}
 
@@ -299,7 +298,7 @@ readings = st.lists(
 )
 
 
-@settings(max_examples=examples(60))
+@settings(max_examples=60)
 @given(
     readings,
     st.sampled_from(["{kpi}", "fixed"]),

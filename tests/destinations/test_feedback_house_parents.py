@@ -10,7 +10,6 @@ from pipelines.delivery.messages import Exchange, Lost
 from pipelines.delivery.upsert import ACCEPTED, Outcome
 from tests.destinations.given import answer
 from tests.destinations.given_feedback_house import POST, QUERY, House, areas, deliver, destination, sync, tree, upserts
-from tests.examples import examples
 
 COMPANY = tree(TOP=None, WEST="TOP", EAST="TOP", W1="WEST", W2="WEST", E1="EAST", E2="EAST")
 PARENTS = {"TOP": None, "WEST": "TOP", "EAST": "TOP", "W1": "WEST", "W2": "WEST", "E1": "EAST", "E2": "EAST"}
@@ -284,7 +283,7 @@ def trees(draw: st.DrawFn) -> dict[str, str | None]:
     return {key: parents[key] for key in order}
 
 
-@settings(max_examples=examples(60))
+@settings(max_examples=60)
 @given(
     trees(),
     st.sampled_from(HOUSES),
