@@ -255,7 +255,7 @@ write. A wait is at most what the page says, and by chance down to half of it.
 {SHIPPED.retry.budget_s:g} s for it in all.
 - **The breaker** opens after {SHIPPED.breaker.failures} requests of a kind in a row that failed for good. After \
 {", ".join(f"{pause:g}" for pause in SHIPPED.breaker.cooldowns_s)} s one
-  request goes out as a probe and is not tried again; the first that fares well lets all others go on, and after
+  request goes out as a probe, the same one twice at most; the first that fares well lets all others go on, and after
   {SHIPPED.breaker.probes} that failed the run ends. A run that starts within {SHIPPED.breaker.memory_s / 60:g} \
 minutes begins with a probe.
 - **A run** sends nothing after its sync's `max_minutes`. Dagster retries neither step nor run for a fault of an API.
