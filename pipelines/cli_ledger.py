@@ -96,6 +96,16 @@ def prune(
     raise typer.Exit(run_prune(days))
 
 
+@ledger_app.command()
+def move(
+    variable: Annotated[str, typer.Argument(help="The environment variable that holds the new ledger's address.")],
+) -> None:
+    """Move the ledger to another, empty database, such as from SQLite to PostgreSQL; nothing is sent again."""
+    from pipelines.commands.ledger import run_move
+
+    raise typer.Exit(run_move(variable))
+
+
 @ledger_app.command(name="schema")
 def ledger_schema() -> None:
     """Print the ledger's tables, and queries over them, as a Markdown page."""

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from sqlalchemy import Connection
 
 from pipelines.delivery.caller import MAYBE_LANDED, STOPS, Caller
+from pipelines.delivery.cycles import no_cycles
 from pipelines.delivery.destination import Destination, Found, Limits, Ordered, Reducing, Remarking, Remembering
 from pipelines.delivery.errors import AccountUnavailable
 from pipelines.delivery.fingerprint import fingerprint
@@ -75,7 +76,7 @@ class Delivery:
         if not self.dry:
             with self.ledger.engine.begin() as connection:
                 note_reads(self.ledger, connection, self.scope, self.run, read)
-        with self.ledger.reading() as connection:
+        with no_cycles(), self.ledger.reading() as connection:
             # Before the states: what is answered in between is in one of the two.
             attempts = self.ledger.attempts(connection, self.scope, self.run.sync)
             states = self._states(connection, built.upserts)

@@ -10,11 +10,12 @@ import duckdb
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from pipelines.delivery.cycles import no_cycles
 from pipelines.delivery.destination import Destination
 from pipelines.delivery.gates import Ceiling, Ceilings
 from pipelines.delivery.upsert import Built, Outcome, Payload
 from pipelines.destinations.accounts import Account, Settings
-from pipelines.destinations.building import FRAME, Shaped, assemble, bad_condition, check_conserved, no_cycles, select
+from pipelines.destinations.building import FRAME, Shaped, assemble, bad_condition, check_conserved, select
 from pipelines.destinations.columns import Columns, Problem, require, unknown
 
 NAME = r"^[A-Za-z][A-Za-z0-9_]*$"

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import duckdb
@@ -47,18 +45,6 @@ class _Source(NamedTuple):
     def of(cls, frame: pd.DataFrame) -> _Source:
         columns = Columns(frame)
         return cls(*(columns.values(name) for name in FRAME))
-
-
-@contextmanager
-def no_cycles() -> Iterator[None]:
-    """Pause the search for garbage: among millions of new objects without cycles it takes half of the time."""
-    paused = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if paused:
-            gc.enable()
 
 
 def select(frame: pd.DataFrame, where: str | None) -> tuple[pd.DataFrame, list[Dropped]]:

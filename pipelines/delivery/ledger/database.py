@@ -48,7 +48,7 @@ class Database:
         Whatever the database cannot do later surfaces as LedgerError too, from any statement.
 
         Raises:
-            LedgerError: it cannot be opened, or was written by a newer release.
+            LedgerError: it cannot be opened, was written by a newer release, or was moved to another database.
         """
         self._hidden = url_secrets(url)
         parsed = _parsed(url)
@@ -63,6 +63,7 @@ class Database:
         self.engine = self._opened()
         self._local_clock = local_clock
         self._ahead = 0.0
+        self._puts: dict[tuple[Any, ...], tuple[str, Sequence[str] | None]] = {}
         try:
             with self.engine.begin() as connection:
                 self.id = prepare(connection, uuid.uuid4().hex)
@@ -144,6 +145,28 @@ class Database:
         """
         if not rows:
             return
+        known = (table.name, tuple(rows[0]), tuple(keep), tuple(add), tuple(fill), unless_newer)
+        if known not in self._puts:
+            self._puts[known] = self._put(
+                table, list(rows[0]), keep=keep, add=add, fill=fill, unless_newer=unless_newer
+            )
+        sql, names = self._puts[known]
+        # Straight to the driver: to go through every value of every row takes SQLAlchemy longer than the database.
+        connection.exec_driver_sql(
+            sql, list(rows) if names is None else [tuple(map(row.__getitem__, names)) for row in rows]
+        )
+
+    def _put(
+        self,
+        table: Table,
+        columns: list[str],
+        *,
+        keep: Sequence[str],
+        add: Sequence[str],
+        fill: Sequence[str],
+        unless_newer: str | None,
+    ) -> tuple[str, Sequence[str] | None]:
+        """The statement of a `put`, and the order of its values where the driver takes them without names."""
         insert = (sqlite if self.dialect == "sqlite" else postgresql).insert(table)
         primary = [column.name for column in table.primary_key]
         changes: dict[str, ColumnElement[Any]] = {
@@ -155,7 +178,8 @@ class Database:
         changes |= {name: func.coalesce(insert.excluded[name], table.c[name]) for name in fill}
         where = None if unless_newer is None else table.c[unless_newer] <= insert.excluded[unless_newer]
         upsert = insert.on_conflict_do_update(index_elements=primary, set_=changes, where=where)
-        connection.execute(upsert, list(rows))
+        compiled = upsert.compile(dialect=self.engine.dialect, column_keys=columns)
+        return str(compiled), compiled.positiontup
 
 
 def _made(folder: Path) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from pipelines.delivery import fingerprint
 from pipelines.delivery.upsert import Payload, Upsert, Verdict
@@ -32,8 +33,7 @@ class Run:
     partitions: Sequence[str] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(NamedTuple):
     """What was last accepted at a key, at Unix time `accepted_at`; `removed`: it was taken away since.
 
     The fingerprint is empty where something else may stand there by now.

@@ -1,0 +1,90 @@
+"""A ledger's way into another database, such as from SQLite to PostgreSQL: everything goes, nothing is sent again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from sqlalchemy import Connection, Table, func, select, text, union, update
+
+from pipelines.delivery.errors import LedgerError
+from pipelines.delivery.ledger import schema
+from pipelines.delivery.ledger.database import Database
+from pipelines.delivery.ledger.locks import lock_of
+from pipelines.delivery.ledger.versions import MOVED
+
+_GROUP = 5_000
+
+
+def move(source: Database, target: Database, *, group: int = _GROUP) -> Mapping[str, int]:
+    """Copy every row of the source to the empty target, and mark the source so that nobody opens it again.
+
+    Nobody may have the turn of an account meanwhile. Returns the number of rows per table.
+
+    Raises:
+        LedgerError: the target holds something already, both are the same, or somebody is delivering.
+    """
+    if source.id == target.id:
+        raise LedgerError("both addresses lead to the same ledger", do="Name an empty database.")
+    with source.engine.begin() as old:
+        with source.engine.connect() as holder, _all_turns(source, old, holder), target.engine.begin() as new:
+            _check_empty(new)
+            moved = {table.name: _copy(old, new, table, group) for table in _tables()}
+            _count_on(new)
+            named = update(schema.meta).where(schema.meta.c.name == "ledger_id")
+            new.execute(named.values(value=source.id))
+        # Only now, since the copy is committed: a ledger that went nowhere stays usable.
+        shown = target.url.render_as_string(hide_password=True)
+        old.execute(schema.meta.insert().values(name=MOVED, value=shown))
+    return moved
+
+
+def _tables() -> list[Table]:
+    return [table for table in schema.metadata.sorted_tables if table is not schema.meta]
+
+
+@contextmanager
+def _all_turns(source: Database, old: Connection, holder: Connection) -> Iterator[None]:
+    """Every quota's lock, so that no run delivers while the ledger moves."""
+    quotas = union(select(schema.paces.c.quota), select(schema.waiters.c.quota))
+    taken = []
+    try:
+        for quota in sorted(old.scalars(quotas)):
+            lock = lock_of(source, quota)
+            if not lock.try_take(holder):
+                raise LedgerError(
+                    f"somebody is delivering to {quota}",
+                    do="Stop Dagster's daemon, let the runs end or cancel them, then move the ledger.",
+                )
+            taken.append(lock)
+        yield
+    finally:
+        for lock in taken:
+            lock.release(holder)
+
+
+def _check_empty(new: Connection) -> None:
+    for table in _tables():
+        if new.execute(select(table).limit(1)).first() is not None:
+            raise LedgerError(
+                f"the new ledger is not empty: its table {table.name} has rows",
+                do="Name an empty database. Two ledgers cannot be made one: each knows what the other never sent.",
+            )
+
+
+def _copy(old: Connection, new: Connection, table: Table, group: int) -> int:
+    count = 0
+    for rows in old.execute(select(table), execution_options={"yield_per": group}).mappings().partitions():
+        new.execute(table.insert(), [dict(row) for row in rows])
+        count += len(rows)
+    return count
+
+
+def _count_on(new: Connection) -> None:
+    """Let PostgreSQL number new rows after the copied ones; SQLite does by itself."""
+    if new.dialect.name != "postgresql":
+        return
+    for table in (schema.scopes, schema.deliveries, schema.decisions):
+        last = new.scalar(select(func.max(table.c.id)))
+        if last is not None:
+            new.execute(text("select setval(pg_get_serial_sequence(:t, 'id'), :n)"), {"t": table.name, "n": last})
