@@ -10,6 +10,7 @@ from pipelines.delivery.destination import Window
 from pipelines.delivery.errors import ConfigurationError
 from pipelines.delivery.pace import Leave, Pace
 from tests.delivery.clock import HOURLY, START, TEN, TINY, Clock, above, finish, gaps, pace_of, send, windows
+from tests.examples import examples
 
 
 def sends_within(pace: Pace, clock: Clock, seconds: float) -> int:
@@ -71,7 +72,7 @@ def test_the_guard_keeps_arrivals_apart(requests: int, seconds: float) -> None:
 
 
 @given(windows)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 def test_the_allowance_is_used_while_work_is_pending(limits: list[Window]) -> None:
     """With work pending at least 95 % of what all windows together allow is sent, but for one just behind the end."""
     clock = Clock()
