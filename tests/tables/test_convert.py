@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from pipelines.tables.convert import TYPES, AnyKind, Notation, convert
 from pipelines.tables.frames import array_of
 from pipelines.tables.source_spec import SourceSpec
+from tests.examples import examples
 from tests.tables.helpers import local
 
 INF = float("inf")
@@ -212,7 +213,7 @@ def test_numbers_written_as_text_come_back(values: list[float]) -> None:
     assert converted([repr(value) for value in values], "number") == (values, [])
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(st.lists(st.datetimes(local("0001-01-03"), local("9999-12-29"))))
 def test_times_written_as_text_come_back(values: list[datetime]) -> None:
     """A time's own text gives its day."""

@@ -23,6 +23,7 @@ from pipelines.tables.grains import SNAPSHOT, Calendar
 from pipelines.tables.inspect import columns_of, dates_of
 from pipelines.tables.spec import AnyTable, AreaTableSpec, TableSpec
 from pipelines.tables.store import PartitionStore
+from tests.examples import examples
 from tests.tables.helpers import COLUMNS, NOW, area_spec, day, local, readings, table_spec, write_parquet
 
 SAMPLE = Path(pipelines.__file__).parent
@@ -349,7 +350,7 @@ FIELD = st.sampled_from(
 )
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(15), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.lists(FIELD, min_size=1, max_size=6), max_size=8), st.sampled_from(["kpi.csv", "kpi_{date}.csv"]))
 def test_any_file_is_accounted_for(tmp_path: Path, lines: list[list[str]], files: str) -> None:
     """Whatever stands in a CSV file, no extract crashes, and each extracted row is valid or in quarantine, once.

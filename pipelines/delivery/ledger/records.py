@@ -47,10 +47,9 @@ class State(NamedTuple):
     accepted_at: float = 0.0
     removed: bool = False
 
-    @property
-    def outdated(self) -> bool:
-        """Whether the fingerprint is of another release, so that only payloads can be compared."""
-        return self.version != fingerprint.VERSION
+    def is_marked(self, mark: str) -> bool:
+        """Whether the fingerprint is this one, made by this release; if not, payloads may still be the same."""
+        return self.fingerprint == mark and self.version == fingerprint.VERSION
 
 
 @dataclass(frozen=True, slots=True)
