@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 import pipelines
+from pipelines.commands.fields_rows import chapters
 from pipelines.commands.markdown import anchor, contents, grid, paragraph, prose
 from pipelines.destinations.accounts import Settings, variable
 from pipelines.destinations.base import SyncSpec
@@ -22,7 +23,8 @@ Schema = Mapping[str, Any]
 _TITLE = """\
 # Fields
 
-Every field of the components that `defs.yaml` files use, and every setting that is read from the environment.
+Every field of the components that `defs.yaml` files use, how values are read and written, and every setting that is
+read from the environment.
 `pipelines fields` prints this page from the models that check them: edit the models, not the page.
 
 Only what is marked as required must be given; a field with an empty default is unset unless it is given. A misspelt
@@ -71,6 +73,7 @@ def render() -> str:
     parts = [
         *("## Tables\n", *book.chapter(BaseTableSpec, tables)),
         *("## Syncs\n", *book.chapter(SyncSpec, syncs)),
+        *chapters(),
         *("## Accounts\n", _ACCOUNTS, *_accounts(syncs)),
         *("## The package's own variables\n", grid(("Variable", "Default", "Meaning"), _own_variables())),
     ]
