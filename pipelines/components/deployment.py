@@ -78,7 +78,7 @@ def syncs_in(tree: dg.ComponentTree) -> list[SyncSpec]:
 
 
 def check_names(tables: Sequence[AnyTable], syncs: Sequence[SyncSpec]) -> None:
-    """Every asset has one name, and every sync a table.
+    """Every asset has one name, every sync a table, and every account one API.
 
     Raises:
         ConfigurationError: a name stands for two things, or for none; it names the files.
@@ -93,7 +93,16 @@ def check_names(tables: Sequence[AnyTable], syncs: Sequence[SyncSpec]) -> None:
                     field="name",
                 )
             owners[name] = spec
+    users: dict[str, SyncSpec] = {}
     for sync in syncs:
+        first = users.setdefault(sync.account, sync)
+        if first.settings is not sync.settings:
+            raise ConfigurationError(
+                f"{_where(first)} and {_where(sync)} name the same account {sync.account}, which is one of "
+                f"{first.settings.api} there and of {sync.settings.api} here",
+                do="An account is one set of credentials of one API: give each its own name.",
+                field="account",
+            )
         with located(sync):
             check_removal(sync, table_of(sync, tables))
 
