@@ -14,6 +14,8 @@ from pipelines.delivery.ledger.locks import lock_of
 from pipelines.delivery.ledger.versions import MOVED
 
 _GROUP = 5_000
+_QUOTAS = union(select(schema.paces.c.quota), select(schema.waiters.c.quota))
+_STOP = "Stop Dagster's daemon, let the runs end or cancel them, then move the ledger."
 
 
 def move(source: Database, target: Database, *, group: int = _GROUP) -> Mapping[str, int]:
@@ -26,16 +28,18 @@ def move(source: Database, target: Database, *, group: int = _GROUP) -> Mapping[
     """
     if source.id == target.id:
         raise LedgerError("both addresses lead to the same ledger", do="Name an empty database.")
-    with source.engine.begin() as old:
-        with source.engine.connect() as holder, _all_turns(source, old, holder), target.engine.begin() as new:
+    # The turns come back only after the mark is committed: whoever waits for one finds it.
+    with source.engine.connect() as holder, _all_turns(source, holder) as quotas, source.engine.begin() as old:
+        if {*old.scalars(_QUOTAS)} - {*quotas}:
+            raise LedgerError("somebody has begun to deliver", do=_STOP)
+        with target.engine.begin() as new:
             _check_empty(new)
             moved = {table.name: _copy(old, new, table, group) for table in _tables()}
             _count_on(new)
             named = update(schema.meta).where(schema.meta.c.name == "ledger_id")
             new.execute(named.values(value=source.id))
         # Only now, since the copy is committed: a ledger that went nowhere stays usable.
-        shown = target.url.render_as_string(hide_password=True)
-        old.execute(schema.meta.insert().values(name=MOVED, value=shown))
+        old.execute(schema.meta.insert().values(name=MOVED, value=target.shown))
     return moved
 
 
@@ -44,20 +48,18 @@ def _tables() -> list[Table]:
 
 
 @contextmanager
-def _all_turns(source: Database, old: Connection, holder: Connection) -> Iterator[None]:
+def _all_turns(source: Database, holder: Connection) -> Iterator[list[str]]:
     """Every quota's lock, so that no run delivers while the ledger moves."""
-    quotas = union(select(schema.paces.c.quota), select(schema.waiters.c.quota))
+    with source.reading() as connection:
+        quotas = sorted(connection.scalars(_QUOTAS))
     taken = []
     try:
-        for quota in sorted(old.scalars(quotas)):
+        for quota in quotas:
             lock = lock_of(source, quota)
             if not lock.try_take(holder):
-                raise LedgerError(
-                    f"somebody is delivering to {quota}",
-                    do="Stop Dagster's daemon, let the runs end or cancel them, then move the ledger.",
-                )
+                raise LedgerError(f"somebody is delivering to {quota}", do=_STOP)
             taken.append(lock)
-        yield
+        yield quotas
     finally:
         for lock in taken:
             lock.release(holder)
