@@ -12,6 +12,7 @@ from pathlib import Path
 import dagster as dg
 
 from pipelines.components.automation import sync_job, syncs_after_tables, table_job, table_schedule
+from pipelines.components.defs_files import check_files
 from pipelines.components.policy import TABLE_CHUNK, sync_chunk
 from pipelines.components.reading import readable
 from pipelines.components.spec_component import SpecComponent, located
@@ -45,8 +46,11 @@ def read_deployment(folder: Path) -> tuple[dg.ComponentTree, list[AnyTable], lis
     Raises:
         ConfigurationError: the folder is no project's, or a file cannot be used; it names the file.
     """
+    if not folder.is_dir():
+        raise ConfigurationError(f"there is no folder {folder}", do="Name the folder that holds `defs/`.")
     with readable():
         tree = dg.ComponentTree.for_project(folder)
+        check_files(tree.defs_module_path, tree.project_root)
         return tree, tables_in(tree), syncs_in(tree)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from pipelines.delivery.report import Reason
 from pipelines.delivery.upsert import Outcome
 from pipelines.tables.failures import Broken
 
 _SHOWN = 10
+_COLUMNS = 12
 _LONGEST = 400
 _WORST = (
     Outcome.UNKNOWN,
@@ -63,6 +64,20 @@ def rules_table(broken: Sequence[Broken]) -> str:
     ]
     if len(broken) > _SHOWN:
         lines.append(f"| | | and {len(broken) - _SHOWN} more rules | |")
+    return "\n".join(lines)
+
+
+def sample_table(
+    rows: Sequence[Mapping[str, str | None]] | Sequence[Mapping[str, str]], count: int, first: Iterable[str] = ()
+) -> str:
+    """Some of `count` rows of a source, as Markdown; the columns `first` come first, and of the others some."""
+    shown = rows[:_SHOWN]
+    there = list(dict.fromkeys(name for row in shown for name in row))
+    names = [*dict.fromkeys([*(name for name in first if name in there), *there])][:_COLUMNS]
+    lines = [f"| {' | '.join(map(_cell, names))} |", f"| {' | '.join('---' for _ in names)} |"]
+    lines += [f"| {' | '.join(_cell(row.get(name) or '') for name in names)} |" for row in shown]
+    if count > len(shown):
+        lines.append(f"\nand {count - len(shown)} more")
     return "\n".join(lines)
 
 

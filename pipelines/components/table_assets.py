@@ -13,11 +13,12 @@ from pipelines.components.failures import failed
 from pipelines.components.partition_checks import partitioned_check
 from pipelines.components.partitions import partitions_in, partitions_of
 from pipelines.components.policy import OWNER
-from pipelines.components.reasons import rules_table
+from pipelines.components.reasons import rules_table, sample_table
 from pipelines.delivery.errors import PipelinesError
 from pipelines.home import Home
 from pipelines.tables.extract import Extracted, PartitionFacts, extract
 from pipelines.tables.names import quarantine_of, valid_of
+from pipelines.tables.sources.wanted import Undated
 from pipelines.tables.spec import AnyTable, CatalogueSpec, SourceSpec, TableSpec
 from pipelines.tables.store import PartitionStore
 
@@ -33,7 +34,8 @@ def table_assets(table: AnyTable, folder: Path, *, chunk: int) -> list[dg.Assets
         "contract",
         valid,
         partitions,
-        "No row broke the table's contract; those that did are in the quarantine, with every rule they broke.",
+        "No row broke the table's contract; those that did are in the quarantine, with every rule they broke. Rows "
+        "without a date that can be read belong to no partition: the newest one of each run tells of them.",
     )
     shared: dict[str, Any] = {
         "partitions_def": partitions,
@@ -65,13 +67,13 @@ def table_assets(table: AnyTable, folder: Path, *, chunk: int) -> list[dg.Assets
         pool=f"table_{table.name}",
     )
     def _extract(context: dg.AssetExecutionContext) -> Iterator[Event]:
-        home = Home.of()
         try:
+            store = PartitionStore(Home.of().store_url)
             extracted = extract(
                 table,
                 partitions_in(context),
                 base=folder,
-                store=PartitionStore(home.store_url),
+                store=store,
                 environ=os.environ,
                 now=datetime.now(UTC),
             )
@@ -79,7 +81,7 @@ def table_assets(table: AnyTable, folder: Path, *, chunk: int) -> list[dg.Assets
             raise failed(error) from error
         for line in _beside(table, extracted):
             context.log.warning(line)
-        yield from tell(context, _story(table, extracted, (raw, valid, quarantine), check.key))
+        yield from tell(context, _story(table, extracted, store, (raw, valid, quarantine), check.key))
 
     return [_extract, *sources.values()]
 
@@ -110,10 +112,19 @@ def _kind(source: SourceSpec) -> str:
 
 
 def _story(
-    table: AnyTable, extracted: Extracted, keys: tuple[dg.AssetKey, dg.AssetKey, dg.AssetKey], check: dg.AssetCheckKey
+    table: AnyTable,
+    extracted: Extracted,
+    store: PartitionStore,
+    keys: tuple[dg.AssetKey, dg.AssetKey, dg.AssetKey],
+    check: dg.AssetCheckKey,
 ) -> Story:
     raw, valid, quarantine = keys
     good = {partition: facts for partition, facts in extracted.partitions.items() if facts.failed is None}
+    files = {partition: store.address(quarantine_of(table.name), partition) for partition in good}
+    verdicts = {partition: _verdict(facts, files[partition]) for partition, facts in good.items()}
+    if good and extracted.undated.count:
+        newest = max(good)
+        verdicts[newest] = _with_undated(verdicts[newest], table, extracted.undated)
     return Story(
         title=f"table {table.name}",
         assets={
@@ -121,7 +132,7 @@ def _story(
             valid: {p: _metadata(facts, facts.valid) for p, facts in good.items()},
             quarantine: {p: _metadata(facts, facts.quarantined) for p, facts in good.items()},
         },
-        checks={check: {p: _verdict(facts) for p, facts in good.items()}},
+        checks={check: verdicts},
         failed={p: str(facts.failed) for p, facts in extracted.partitions.items() if facts.failed is not None},
         do="The other partitions are stored. Mend the source, then retry the failed ones.",
     )
@@ -151,14 +162,21 @@ def _metadata(facts: PartitionFacts, rows: int) -> Mapping[str, Any]:
     }
 
 
-def _verdict(facts: PartitionFacts) -> CheckOutcome:
-    """Yellow where rows were quarantined."""
-    return CheckOutcome(
-        passed=not facts.quarantined,
-        severity=dg.AssetCheckSeverity.WARN,
-        metadata={
-            "extracted": facts.extracted,
-            "quarantined": facts.quarantined,
-            "rules": dg.MetadataValue.md(rules_table(facts.broken)),
-        },
-    )
+def _verdict(facts: PartitionFacts, file: str) -> CheckOutcome:
+    """Yellow where rows were quarantined: which rules they broke, some of the rows, and the file with all of them."""
+    told: dict[str, Any] = {
+        "extracted": facts.extracted,
+        "quarantined": facts.quarantined,
+        "rules": dg.MetadataValue.md(rules_table(facts.broken)),
+    }
+    if facts.quarantined:
+        told["quarantined_rows"] = dg.MetadataValue.md(sample_table(facts.quarantine, facts.quarantined))
+        told["quarantine_file"] = dg.MetadataValue.path(file)
+    return CheckOutcome(passed=not facts.quarantined, severity=dg.AssetCheckSeverity.WARN, metadata=told)
+
+
+def _with_undated(verdict: CheckOutcome, table: AnyTable, undated: Undated) -> CheckOutcome:
+    """Yellow as well: rows of the source that belong to no partition, told with the newest one of the run."""
+    rows = sample_table(undated.sample, undated.count, table.columns.mapped.values())
+    told = {"undated": undated.count, "undated_rows": dg.MetadataValue.md(rows)}
+    return CheckOutcome(passed=False, severity=verdict.severity, metadata={**verdict.metadata, **told})

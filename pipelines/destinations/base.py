@@ -6,19 +6,19 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
 from typing import ClassVar, Literal
 
-import duckdb
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from pipelines.delivery.cycles import no_cycles
 from pipelines.delivery.destination import Destination
+from pipelines.delivery.errors import ConfigurationError
 from pipelines.delivery.gates import Ceiling, Ceilings
 from pipelines.delivery.upsert import Built, Outcome, Payload
+from pipelines.delivery.wording import NAME
 from pipelines.destinations.accounts import Account, Settings
-from pipelines.destinations.building import FRAME, Shaped, assemble, bad_condition, check_conserved, select
+from pipelines.destinations.building import FRAME, Shaped, assemble, check_conserved, select
 from pipelines.destinations.columns import Columns, Problem, require, unknown
-
-NAME = r"^[A-Za-z][A-Za-z0-9_]*$"
+from pipelines.destinations.conditions import check_columns, check_condition
 
 
 class Threshold(BaseModel):
@@ -161,16 +161,11 @@ class SyncSpec(BaseModel, ABC):
     @field_validator("where")
     @classmethod
     def _one_condition(cls, where: str | None) -> str | None:
-        if where is None:
-            return None
-        try:
-            with duckdb.connect() as connection:
-                statements = connection.extract_statements(f"SELECT 1 WHERE ({where}\n)")
-        except duckdb.Error as error:
-            raise ValueError(str(bad_condition(where, error))) from error
-        if len(statements) != 1:
-            msg = f"{where!r} is more than one condition"
-            raise ValueError(msg)
+        if where is not None:
+            try:
+                check_condition(where)
+            except ConfigurationError as error:
+                raise ValueError(str(error)) from error
         return where
 
     @field_validator("park_after")
@@ -236,6 +231,8 @@ class SyncSpec(BaseModel, ABC):
         """
         for field, used in self.used().items():
             require(columns, used, f"sync {self.name}, {field}")
+        if self.where is not None:
+            check_columns(self.where, columns, f"sync {self.name}, where")
 
     def build(self, frame: pd.DataFrame) -> Built:
         """Turn the rows of one or more partitions into upserts; each stands in exactly one upsert or dropped record.
