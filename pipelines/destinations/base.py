@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import ClassVar, Literal
 
 import duckdb
@@ -16,6 +16,7 @@ from pipelines.delivery.upsert import Built, Outcome, Payload
 from pipelines.destinations.accounts import Account, Settings
 from pipelines.destinations.building import FRAME, Shaped, assemble, bad_condition, check_conserved, no_cycles, select
 from pipelines.destinations.columns import Columns, Problem, require, unknown
+from pipelines.destinations.sent import Sent
 
 NAME = r"^[A-Za-z][A-Za-z0-9_]*$"
 
@@ -78,6 +79,8 @@ class SyncSpec(BaseModel, ABC):
     """How this API lets go of a key."""
     settings: ClassVar[type[Settings]]
     """What the account of such a sync reads from the environment."""
+    documentation: ClassVar[str]
+    """Address of the API's own documentation."""
 
     name: str = Field(pattern=NAME, description="Name of the sync: letters, digits and underscores.")
     table: str = Field(description="Name of the table whose valid rows are sent.")
@@ -206,6 +209,10 @@ class SyncSpec(BaseModel, ABC):
     @abstractmethod
     def used(self) -> Mapping[str, Collection[str]]:
         """The columns that each YAML field uses."""
+
+    @abstractmethod
+    def sent(self) -> Sequence[Sent]:
+        """The API's fields that this sync sends, the key's first."""
 
     @abstractmethod
     def value_columns(self) -> Collection[str]:
