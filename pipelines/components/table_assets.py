@@ -1,7 +1,7 @@
 """A table as Dagster assets: one op yields its raw, valid and quarantined rows, and the contract check."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,9 @@ from pipelines.components.events import CheckOutcome, Event, Story, tell
 from pipelines.components.failures import failed
 from pipelines.components.partition_checks import partitioned_check
 from pipelines.components.partitions import partitions_in, partitions_of
-from pipelines.components.policy import OWNER
+from pipelines.components.policy import owners_of
 from pipelines.components.reasons import rules_table
+from pipelines.components.table_columns import TableColumns, source_of
 from pipelines.delivery.errors import PipelinesError
 from pipelines.home import Home
 from pipelines.tables.extract import Extracted, PartitionFacts, extract
@@ -39,25 +40,21 @@ def table_assets(table: AnyTable, folder: Path, *, chunk: int) -> list[dg.Assets
         "partitions_def": partitions,
         "group_name": "tables",
         "skippable": True,
-        "owners": [OWNER],
+        "owners": owners_of(table),
         "kinds": {"parquet"},
     }
+    columns = TableColumns(table).metadata()
+
+    def described(key: dg.AssetKey, after: list[dg.AssetKey], description: str) -> dg.AssetSpec:
+        metadata = {"dagster/table_name": key.to_user_string(), **columns[key.to_user_string()]}
+        return dg.AssetSpec(key, deps=after, description=description, metadata=metadata, **shared)
 
     @dg.multi_asset(
         name=table.name,
         specs=[
-            dg.AssetSpec(
-                raw, deps=list(sources), description=f"Rows as they stand in {table.source}, by partition.", **shared
-            ),
-            dg.AssetSpec(
-                valid, deps=[raw], description="Rows that keep the contract, joined with their catalogues.", **shared
-            ),
-            dg.AssetSpec(
-                quarantine,
-                deps=[raw],
-                description="Rows that break the contract, each with every rule it broke.",
-                **shared,
-            ),
+            described(raw, list(sources), f"Rows as they stand in {table.source}, by partition."),
+            described(valid, [raw], "Rows that keep the contract, joined with their catalogues."),
+            described(quarantine, [raw], "Rows that break the contract, each with every rule it broke."),
         ],
         check_specs=[check],
         can_subset=True,
@@ -86,18 +83,18 @@ def table_assets(table: AnyTable, folder: Path, *, chunk: int) -> list[dg.Assets
 
 def _sources(table: AnyTable) -> dict[dg.AssetKey, dg.AssetSpec]:
     """What the table reads, as assets that somebody else makes."""
-    read: dict[str, SourceSpec] = {table.name: table.source}
+    read: dict[dg.AssetKey, SourceSpec] = {source_of(table.name): table.source}
     if isinstance(table, TableSpec):
-        read |= {f"{table.name}_{name}": table.catalogue(name) for name in table.catalogues}
+        read |= {source_of(table.name, name): table.catalogue(name) for name in table.catalogues}
     specs = {}
-    for name, source in read.items():
-        key = dg.AssetKey(["warehouse", name])
+    for key, source in read.items():
+        name = source.table or source.files
         what = "Catalogue" if isinstance(source, CatalogueSpec) else "Table"
         specs[key] = dg.AssetSpec(
             key,
             group_name="warehouse",
             description=f"{what}: {source}",
-            metadata={"source": str(source)},
+            metadata={"source": str(source), **({"dagster/table_name": name} if name else {})},
             kinds={_kind(source)},
         )
     return specs
@@ -114,13 +111,18 @@ def _story(
 ) -> Story:
     raw, valid, quarantine = keys
     good = {partition: facts for partition, facts in extracted.partitions.items() if facts.failed is None}
+    told = {
+        raw: {p: _metadata(facts, facts.extracted) for p, facts in good.items()},
+        valid: {p: _metadata(facts, facts.valid) for p, facts in good.items()},
+        quarantine: {p: _metadata(facts, facts.quarantined) for p, facts in good.items()},
+    }
+    if good:
+        # What was really stored, catalogues' columns included; once per run, since Dagster shows the newest.
+        for asset, columns in TableColumns.after(table, extracted).metadata().items():
+            told[dg.AssetKey(asset)][max(good)] |= columns
     return Story(
         title=f"table {table.name}",
-        assets={
-            raw: {p: _metadata(facts, facts.extracted) for p, facts in good.items()},
-            valid: {p: _metadata(facts, facts.valid) for p, facts in good.items()},
-            quarantine: {p: _metadata(facts, facts.quarantined) for p, facts in good.items()},
-        },
+        assets=told,
         checks={check: {p: _verdict(facts) for p, facts in good.items()}},
         failed={p: str(facts.failed) for p, facts in extracted.partitions.items() if facts.failed is not None},
         do="The other partitions are stored. Mend the source, then retry the failed ones.",
@@ -142,7 +144,7 @@ def _beside(table: AnyTable, extracted: Extracted) -> Iterator[str]:
             )
 
 
-def _metadata(facts: PartitionFacts, rows: int) -> Mapping[str, Any]:
+def _metadata(facts: PartitionFacts, rows: int) -> dict[str, Any]:
     return {
         "dagster/partition_row_count": rows,
         "rows_in": facts.extracted,

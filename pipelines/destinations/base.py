@@ -17,6 +17,7 @@ from pipelines.destinations.accounts import Account, Settings
 from pipelines.destinations.building import FRAME, Shaped, assemble, bad_condition, check_conserved, no_cycles, select
 from pipelines.destinations.columns import Columns, Problem, require, unknown
 from pipelines.destinations.sent import Sent
+from pipelines.owners import OWNER
 
 NAME = r"^[A-Za-z][A-Za-z0-9_]*$"
 
@@ -89,6 +90,11 @@ class SyncSpec(BaseModel, ABC):
     )
     mode: Literal["sandbox", "dry", "live"] = Field(
         description="sandbox: only to this machine's sandbox; dry: plan and send nothing; live: to the real API."
+    )
+    owner: str | None = Field(
+        None,
+        pattern=OWNER,
+        description="Who answers for it, shown beside its assets: `team:name`, or an e-mail address.",
     )
     quota: str | None = Field(
         None,

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import pyarrow as pa
 from pydantic import Field, field_validator, model_validator
 
+from pipelines.owners import OWNER
 from pipelines.tables.compute import pc
 from pipelines.tables.source_spec import Kind, SourceSpec, Spec
 
@@ -87,6 +88,11 @@ class BaseTableSpec(Spec):
         description="Name of the table and of its assets: small letters, digits and underscores.",
     )
     source: SourceSpec = Field(description="Where the rows come from.")
+    owner: str | None = Field(
+        default=None,
+        pattern=OWNER,
+        description="Who answers for it, shown beside its assets: `team:name`, or an e-mail address.",
+    )
     timezone: str = Field(
         default="UTC", description="IANA name, such as America/New_York: where a day begins and ends."
     )

@@ -29,7 +29,8 @@ _NOT_A = {
 }
 
 
-_QUARANTINE = ("partition", "row", "reasons", "rules")
+QUARANTINE = ("partition", "row", "reasons", "rules")
+"""The columns that a quarantine has beside the source's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +185,7 @@ def _split(raw: pa.Table, typed: pa.Table, failures: Sequence[Failure], contract
     columns |= {passed_name(name, contract.reserved): raw[name] for name in further}
     whole = pa.table(columns)
     taken = raw.take(reasons["position"])
-    texts = {passed_name(name, _QUARANTINE): shown(taken[name]) for name in raw.column_names if name not in RESERVED}
+    texts = {passed_name(name, QUARANTINE): shown(taken[name]) for name in raw.column_names if name not in RESERVED}
     own = {
         "partition": taken["partition"],
         "row": taken["row"],
