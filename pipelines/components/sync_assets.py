@@ -10,7 +10,7 @@ import dagster as dg
 
 from pipelines.components.events import Event, tell
 from pipelines.components.failures import failed
-from pipelines.components.partition_checks import partitioned_check
+from pipelines.components.partition_checks import DELIVERY, partitioned_check
 from pipelines.components.partitions import partitions_in, partitions_of
 from pipelines.components.policy import owners_of
 from pipelines.components.sync_columns import delivered_metadata, upsert_metadata
@@ -52,7 +52,7 @@ def sync_assets(sync: SyncSpec, table: AnyTable, folder: Path, *, chunk: int) ->
     partitions = partitions_of(table)
     valid, upserts, delivered = map(dg.AssetKey, (valid_of(sync.table), upserts_of(sync.name), sync.name))
     check = partitioned_check(
-        "delivery",
+        DELIVERY,
         delivered,
         partitions,
         "Every extracted row is accounted for; nothing failed, is unknown or was left unsent.",

@@ -10,7 +10,7 @@ import dagster as dg
 
 from pipelines.components.events import CheckOutcome, Event, Story, tell
 from pipelines.components.failures import failed
-from pipelines.components.partition_checks import partitioned_check
+from pipelines.components.partition_checks import CONTRACT, partitioned_check
 from pipelines.components.partitions import partitions_in, partitions_of
 from pipelines.components.policy import owners_of
 from pipelines.components.reasons import rules_table
@@ -31,7 +31,7 @@ def table_assets(table: AnyTable, folder: Path, *, chunk: int) -> list[dg.Assets
     )
     sources = _sources(table)
     check = partitioned_check(
-        "contract",
+        CONTRACT,
         valid,
         partitions,
         "No row broke the table's contract; those that did are in the quarantine, with every rule they broke.",

@@ -67,6 +67,27 @@ class CeilingsSpec(BaseModel):
         return Ceilings(**{name: bound and bound.ceiling() for name, bound in self})
 
 
+class ReadBackSpec(BaseModel):
+    """What a standing check reads from the API, to compare it with what was last accepted."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    keys: int | Literal["all"] = Field(default=50, description="How many keys, drawn by lot each time, or all of them.")
+    then: Literal["report", "reassert"] = Field(
+        default="report",
+        description="What becomes of a key that somebody changed there: it is reported and kept, or also marked, so "
+        "that its next delivery sends it again.",
+    )
+
+    @field_validator("keys")
+    @classmethod
+    def _some(cls, keys: int | str) -> int | str:
+        if isinstance(keys, int) and keys < 1:
+            msg = f"{keys} keys would tell nothing: choose 1 or more, all, or read_back: null"
+            raise ValueError(msg)
+        return keys
+
+
 class SyncSpec(BaseModel, ABC):
     """One table to one account, as configured. An API's spec adds what a row becomes there."""
 
@@ -149,6 +170,23 @@ class SyncSpec(BaseModel, ABC):
         description="After so many rejections of the same payload in a row it is not sent again until it changes; "
         "null: never parked.",
     )
+
+    open_days: float = Field(
+        default=3.0, description="Standing check: rows that are rejected or undelivered for longer are reported."
+    )
+    read_back: ReadBackSpec | None = Field(
+        default=ReadBackSpec(),
+        description="Standing check: keys that are read from the API, and what becomes of changes made there by hand; "
+        "null: nothing is read.",
+    )
+
+    @field_validator("open_days")
+    @classmethod
+    def _some_days(cls, days: float) -> float:
+        if not 0 <= days < float("inf"):
+            msg = f"{days:g} is no number of days: choose 0 or more"
+            raise ValueError(msg)
+        return days
 
     @field_validator("share")
     @classmethod
