@@ -28,6 +28,7 @@ Nothing was written down. Say what is to become of what differs:
   pipelines adopt {sync} --keep        theirs stay until the source's own value changes
 What is the same is not sent again in either case, what is only here is created, what is only there is left alone."""
 _TIME = "The account does not tell of which time its values are: for what differs, time counts from the next run on."
+_LATER = "Keys that the source gains later are sent without another look: what somebody has set there is overwritten."
 
 
 def run_adopt(
@@ -183,7 +184,7 @@ def _print(out: Console, contact: Contact, policy: Policy | None, findings: Find
     if policy is None:
         out.print(_CHOICE.format(sync=name))
     elif findings.adopted:
-        out.print(f"{name} may write to {contact.account.name} from now on ({policy}). {_TIME}")
+        out.print(f"{name} may write to {contact.account.name} from now on ({policy}). {_TIME} {_LATER}")
     else:
         out.print(f"{name} may not write yet: run this again when all keys can be read; what was read is written down.")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import ClassVar, Literal
 
 import pandas as pd
@@ -19,6 +19,8 @@ from pipelines.destinations.accounts import Account, Settings
 from pipelines.destinations.building import FRAME, Shaped, assemble, check_conserved, select
 from pipelines.destinations.columns import Columns, Problem, require, unknown
 from pipelines.destinations.conditions import check_columns, check_condition
+from pipelines.destinations.sent import Sent
+from pipelines.owners import OWNER
 
 
 class Threshold(BaseModel):
@@ -66,6 +68,27 @@ class CeilingsSpec(BaseModel):
         return Ceilings(**{name: bound and bound.ceiling() for name, bound in self})
 
 
+class ReadBackSpec(BaseModel):
+    """What a standing check reads from the API, to compare it with what was last accepted."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    keys: int | Literal["all"] = Field(default=50, description="How many keys, drawn by lot each time, or all of them.")
+    then: Literal["report", "reassert"] = Field(
+        default="report",
+        description="What becomes of a key that somebody changed there: it is reported and kept, or also marked, so "
+        "that its next delivery sends it again.",
+    )
+
+    @field_validator("keys")
+    @classmethod
+    def _some(cls, keys: int | str) -> int | str:
+        if isinstance(keys, int) and keys < 1:
+            msg = f"{keys} keys would tell nothing: choose 1 or more, all, or read_back: null"
+            raise ValueError(msg)
+        return keys
+
+
 class SyncSpec(BaseModel, ABC):
     """One table to one account, as configured. An API's spec adds what a row becomes there."""
 
@@ -79,6 +102,8 @@ class SyncSpec(BaseModel, ABC):
     """How this API lets go of a key."""
     settings: ClassVar[type[Settings]]
     """What the account of such a sync reads from the environment."""
+    documentation: ClassVar[str]
+    """Address of the API's own documentation."""
 
     name: str = Field(pattern=NAME, description="Name of the sync: letters, digits and underscores.")
     table: str = Field(description="Name of the table whose valid rows are sent.")
@@ -87,6 +112,11 @@ class SyncSpec(BaseModel, ABC):
     )
     mode: Literal["sandbox", "dry", "live"] = Field(
         description="sandbox: only to this machine's sandbox; dry: plan and send nothing; live: to the real API."
+    )
+    owner: str | None = Field(
+        None,
+        pattern=OWNER,
+        description="Who answers for it, shown beside its assets: `team:name`, or an e-mail address.",
     )
     quota: str | None = Field(
         None,
@@ -141,6 +171,23 @@ class SyncSpec(BaseModel, ABC):
         description="After so many rejections of the same payload in a row it is not sent again until it changes; "
         "null: never parked.",
     )
+
+    open_days: float = Field(
+        default=3.0, description="Standing check: rows that are rejected or undelivered for longer are reported."
+    )
+    read_back: ReadBackSpec | None = Field(
+        default=ReadBackSpec(),
+        description="Standing check: keys that are read from the API, and what becomes of changes made there by hand; "
+        "null: nothing is read.",
+    )
+
+    @field_validator("open_days")
+    @classmethod
+    def _some_days(cls, days: float) -> float:
+        if not 0 <= days < float("inf"):
+            msg = f"{days:g} is no number of days: choose 0 or more"
+            raise ValueError(msg)
+        return days
 
     @field_validator("share")
     @classmethod
@@ -202,6 +249,10 @@ class SyncSpec(BaseModel, ABC):
     @abstractmethod
     def used(self) -> Mapping[str, Collection[str]]:
         """The columns that each YAML field uses."""
+
+    @abstractmethod
+    def sent(self) -> Sequence[Sent]:
+        """The API's fields that this sync sends, the key's first."""
 
     @abstractmethod
     def value_columns(self) -> Collection[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -48,11 +48,17 @@ class PartitionFacts:
 
 @dataclass(frozen=True, slots=True)
 class Extracted:
-    """What an extract did: per partition in order, beside rows without a date and the catalogues' bad rows."""
+    """What an extract did: per partition in order, beside rows without a date and the catalogues' bad rows.
+
+    `columns`: those of each stored asset, with their types. `joined`: names of valid columns that came from a
+    catalogue -> catalogue and column.
+    """
 
     partitions: Mapping[str, PartitionFacts]
     undated: Undated
     catalogues: Mapping[str, Catalogue]
+    columns: Mapping[str, pa.Schema] = field(default_factory=dict)
+    joined: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     @property
     def failed(self) -> dict[str, TableError]:
@@ -80,15 +86,23 @@ def extract(
     loaded = load_catalogues(spec, base=base, environ=environ)
     harvest = sources.read(spec.source, wanted_of(spec, keys), base=base, environ=environ)
     validated = validate(harvest.table, contract_of(spec))
-    valid, suspects = (
-        catalogues.join_all(completed(rows, spec, now), loaded) for rows in (validated.valid, validated.suspects)
-    )
+    unjoined = completed(validated.valid, spec, now)
+    valid = catalogues.join_all(unjoined, loaded)
+    suspects = catalogues.join_all(completed(validated.suspects, spec, now), loaded)
     failed = {**harvest.failed, **_empty_days(spec, keys, harvest)}
     good = [key for key in keys if key not in failed]
     parts = Validated(valid, validated.quarantine, suspects, validated.broken)
     stored = _store(spec, good, harvest.table, parts, store)
     facts = {key: stored[key] if key in stored else PartitionFacts(key, failed=failed[key]) for key in keys}
-    return Extracted(facts, harvest.undated, {item.name: item for item in loaded})
+    kept = {spec.name: harvest.table, valid_of(spec.name): valid, quarantine_of(spec.name): validated.quarantine}
+    labels = catalogues.joined_names(unjoined.column_names, loaded)
+    return Extracted(
+        facts,
+        harvest.undated,
+        {item.name: item for item in loaded},
+        {asset: table.schema for asset, table in kept.items()},
+        {label: origin for origin, label in labels.items()},
+    )
 
 
 def contract_of(spec: AnyTable) -> Contract:

@@ -36,12 +36,13 @@ ROW_RULES = {
 """The rules that a schema of columns cannot say: what they are about, and their words."""
 
 
-_QUARANTINE = ("partition", "row", "reasons", "rules")
+QUARANTINE = ("partition", "row", "reasons", "rules")
+"""The columns that a quarantine has beside the source's own."""
 
 
 def quarantine_name(source: str) -> str:
     """The name of a source's column in the quarantine."""
-    return passed_name(source, _QUARANTINE)
+    return passed_name(source, QUARANTINE)
 
 
 @dataclass(frozen=True, slots=True)

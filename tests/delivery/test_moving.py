@@ -10,10 +10,11 @@ import pytest
 from sqlalchemy import select
 
 from pipelines.delivery.errors import LedgerError
-from pipelines.delivery.ledger import Ledger, Record, Run, schema
+from pipelines.delivery.ledger import Ledger, Priority, Record, Run, Turn, schema
 from pipelines.delivery.ledger.locks import lock_of
 from pipelines.delivery.ledger.moving import move
 from pipelines.delivery.ledger.people import decide
+from pipelines.delivery.pace import Pace
 from pipelines.delivery.upsert import Outcome, Verdict
 from tests.delivery.fakes import upsert
 
@@ -85,6 +86,35 @@ def test_a_ledger_that_somebody_uses_stays(addresses: tuple[str, str]) -> None:
         assert content(target)["state"] == []
     with closing(Ledger(old)) as source:
         assert len(content(source)["state"]) == 3
+
+
+async def test_run_that_opened_it_before_sends_nothing_from_there(addresses: tuple[str, str]) -> None:
+    """It waited while the ledger moved: what it would send nobody would know of."""
+    old, new = addresses
+    with closing(Ledger(old)) as source, closing(Ledger(new)) as target, closing(Ledger(old)) as opened:
+        fill(source)
+        turn = Turn(opened, "live.a", Priority.MANUAL, Pace(()))
+        async with turn.hold():
+            pass
+        move(source, target)
+        with pytest.raises(LedgerError, match="was moved to"):
+            async with turn.hold():
+                pass
+
+
+def test_address_that_the_old_one_tells_has_no_secret(tmp_path: Path, postgres: Callable[[], str]) -> None:
+    """A password may stand in many places of an address: none of them is written down or shown."""
+    old, secret = f"sqlite:///{tmp_path / 'old.db'}", "hush-hush-4711"
+    new = postgres()
+    new += f"{'&' if '?' in new else '?'}password={secret}"
+    with closing(Ledger(old)) as source, closing(Ledger(new)) as target:
+        fill(source)
+        move(source, target)
+        with source.reading() as connection:
+            assert secret not in str(connection.execute(select(schema.meta)).all())
+    with pytest.raises(LedgerError, match="was moved to postgresql") as told:
+        Ledger(old)
+    assert secret not in str(told.value)
 
 
 def test_two_ledgers_are_never_mixed(addresses: tuple[str, str]) -> None:

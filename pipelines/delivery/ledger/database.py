@@ -92,8 +92,7 @@ class Database:
             raise LedgerError(f"the ledger cannot be opened: {said}", do=_ADDRESSES) from None
         except DBAPIError as error:
             self.engine.dispose()
-            address = redact(self.url.render_as_string(hide_password=True), self._hidden)
-            raise in_words(error.orig or error, address, hidden=self._hidden) from None
+            raise in_words(error.orig or error, self.shown, hidden=self._hidden) from None
         except LedgerError as error:
             self.engine.dispose()
             raise error from None  # SQLAlchemy names the driver's own error as its cause, which may show the password
@@ -102,14 +101,18 @@ class Database:
             raise
 
     def _opened(self) -> Engine:
-        address = redact(self.url.render_as_string(hide_password=True), self._hidden)
         try:
             engine = _engine(self.url)
         except (ArgumentError, ImportError, NoSuchModuleError, TypeError, ValueError) as error:
             said = redact(str(error), self._hidden)
-            raise LedgerError(f"the ledger's database at {address} cannot be used: {said}", do=_ADDRESSES) from None
-        speak_of(engine, address, self._hidden)
+            raise LedgerError(f"the ledger's database at {self.shown} cannot be used: {said}", do=_ADDRESSES) from None
+        speak_of(engine, self.shown, self._hidden)
         return engine
+
+    @property
+    def shown(self) -> str:
+        """Its address, for people: without secrets, wherever in it they stand."""
+        return redact(self.url.render_as_string(hide_password=True), self._hidden)
 
     def _ahead_of(self, connection: Connection) -> float:
         """By how many seconds this machine's clock is ahead of the database's."""

@@ -13,6 +13,8 @@ from pipelines.delivery.ledger.locks import turns_of
 from pipelines.delivery.ledger.versions import MOVED
 
 _GROUP = 5_000
+_QUOTAS = union(select(schema.paces.c.quota), select(schema.waiters.c.quota))
+_STOP = "Stop Dagster's daemon, let the runs end or cancel them, then move the ledger."
 
 
 def move(source: Database, target: Database, *, group: int = _GROUP) -> Mapping[str, int]:
@@ -25,22 +27,24 @@ def move(source: Database, target: Database, *, group: int = _GROUP) -> Mapping[
     """
     if source.id == target.id:
         raise LedgerError("both addresses lead to the same ledger", do="Name an empty database.")
-    with source.engine.begin() as old:
-        quotas = old.scalars(union(select(schema.paces.c.quota), select(schema.waiters.c.quota)))
-        do = "Stop Dagster's daemon, let the runs end or cancel them, then move the ledger."
-        with (
-            source.engine.connect() as holder,
-            turns_of(source, holder, quotas, do),
-            target.engine.begin() as new,
-        ):
+    with source.reading() as connection:
+        quotas = list(connection.scalars(_QUOTAS))
+    # The turns come back only after the mark is committed: whoever waits for one finds it.
+    with (
+        source.engine.connect() as holder,
+        turns_of(source, holder, quotas, _STOP),
+        source.engine.begin() as old,
+    ):
+        if {*old.scalars(_QUOTAS)} - {*quotas}:
+            raise LedgerError("somebody has begun to deliver", do=_STOP)
+        with target.engine.begin() as new:
             _check_empty(new)
             moved = {table.name: _copy(old, new, table, group) for table in _tables()}
             _count_on(new)
             named = update(schema.meta).where(schema.meta.c.name == "ledger_id")
             new.execute(named.values(value=source.id))
         # Only now, since the copy is committed: a ledger that went nowhere stays usable.
-        shown = target.url.render_as_string(hide_password=True)
-        old.execute(schema.meta.insert().values(name=MOVED, value=shown))
+        old.execute(schema.meta.insert().values(name=MOVED, value=target.shown))
     return moved
 
 

@@ -156,7 +156,7 @@ waiters = Table(
     metadata,
     Column("id", Text, primary_key=True, comment="drawn by lot"),
     Column("quota", Text, nullable=False, comment="as in paces"),
-    Column("priority", Integer, nullable=False, comment="0 scheduled, 1 manual, 2 backfill"),
+    Column("priority", Integer, nullable=False, comment="0 scheduled, 1 manual, 2 backfill, 3 check"),
     Column("since", Double, nullable=False),
     Column("seen", Double, nullable=False, comment="sign of life; older than a few seconds: gone"),
     comment="who wants to send for an account next",
