@@ -20,9 +20,11 @@ from pipelines.destinations.accounts import read_account
 from pipelines.destinations.answers import is_page, words
 from pipelines.destinations.base import SyncSpec
 from pipelines.home import Home
+from pipelines.tables.sources.wanted import Undated
 from pipelines.tables.spec import AnyTable
 
 _PATIENCE_S = 10.0
+_UNDATED = "They belong to no partition and are not delivered: mend the source, or how its dates are read."
 
 
 def run_check(folder: Path | None) -> int:
@@ -56,17 +58,27 @@ def _check_names(console: Console, base: Path, tables: Sequence[AnyTable], syncs
 def _check_columns(console: Console, base: Path, tables: Sequence[AnyTable], syncs: Sequence[SyncSpec]) -> bool:
     """Each table's source, and each sync's columns against those that its table has."""
     from pipelines.components.spec_component import located
-    from pipelines.tables.inspect import columns_of
+    from pipelines.tables.inspect import columns_of, dates_of
 
-    ok, columns = True, dict[str, list[str]]()
+    ok, columns, undated = True, dict[str, list[str]](), dict[str, Undated]()
     for table in tables:
 
         def look(table: AnyTable = table) -> str:
             with located(table):
                 columns[table.name] = columns_of(table, base=base, environ=os.environ)
-            return f"{table.source}: {len(columns[table.name])} columns"
+                dates = dates_of(table, base=base, environ=os.environ)
+            if dates is not None and dates.undated.count:
+                undated[table.name] = dates.undated
+            span = f", dates from {dates.first} to {dates.last}" if dates is not None and dates.first else ""
+            return f"{table.source}: {len(columns[table.name])} columns{span}"
 
         ok &= _line(console, f"table {table.name}", look)
+        if table.name in undated:
+            rows = undated[table.name]
+            told = rows.told(table.columns.mapped["date"])
+            _warn(
+                console, f"table {table.name}", f"{rows.count} rows have no date that can be read: {told}. {_UNDATED}"
+            )
     for sync in syncs:
         if sync.table not in columns:
             continue
@@ -86,6 +98,11 @@ def _said(_: object, words: str) -> str:
 
 def _fault(console: Console, what: str, error: PipelinesError) -> None:
     console.print(f"[red]✗[/red] {escape(f'{what}: {error}')}")
+
+
+def _warn(console: Console, what: str, said: str) -> None:
+    """Something that stops nothing, and that somebody should know."""
+    console.print(f"[yellow]![/yellow] {escape(f'{what}: {said}')}")
 
 
 def _line(console: Console, what: str, look: Callable[[], str]) -> bool:

@@ -65,12 +65,14 @@ _UNQUOTED = re.compile(r"(?!(?:true|false|null|yes|no|on|off)$)[A-Za-z](?:[\w./-
 def render() -> str:
     """The document, as Markdown."""
     components = [getattr(pipelines, name) for name in pipelines.__all__]
-    tables = [one for one in components if not issubclass(one, SyncSpec)]
+    tables = [one for one in components if issubclass(one, BaseTableSpec)]
     syncs = [one for one in components if issubclass(one, SyncSpec)]
+    others = [one for one in components if one not in {*tables, *syncs}]
     book = _Book.of({BaseTableSpec: "Every table", SyncSpec: "Every sync"}, components)
     parts = [
         *("## Tables\n", *book.chapter(BaseTableSpec, tables)),
         *("## Syncs\n", *book.chapter(SyncSpec, syncs)),
+        *("## Standing checks\n", *(book.section(one) for one in others)),
         *("## Accounts\n", _ACCOUNTS, *_accounts(syncs)),
         *("## The package's own variables\n", grid(("Variable", "Default", "Meaning"), _own_variables())),
     ]
@@ -111,6 +113,11 @@ class _Book:
                 beside = f"`send_when` may name {names}. {beside}"
             yield self._section(key, "###", fields, beside)
             yield from self._parts([schema for schema, _ in fields.values()], told)
+
+    def section(self, component: type[BaseModel]) -> str:
+        """The fields of a component that is of no kind with others."""
+        key = self.keys[component]
+        return self._section(key, "###", _fields(self.schemas[key]))
 
     def _parts(self, schema: Any, told: set[str]) -> Iterator[str]:
         for key in _references(schema):

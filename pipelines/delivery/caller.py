@@ -24,7 +24,7 @@ from pipelines.delivery.errors import (
 )
 from pipelines.delivery.gate import Gate
 from pipelines.delivery.messages import Answer, Exchange, Lost, NotSent, Port, Request
-from pipelines.delivery.pace import Pace
+from pipelines.delivery.pace import Leave, Pace
 from pipelines.delivery.quota import RateHeaders, rate_headers
 from pipelines.delivery.report import Traffic
 from pipelines.delivery.retry import RetryPolicy, retry_after_s, wait_before_retry
@@ -166,15 +166,14 @@ class Caller:
 
     async def _once(self, request: Request) -> tuple[Exchange, bool]:
         """Send once, when breaker and pace allow it: what came of it, and whether it went as the breaker's probe."""
-        probe, waited = await self._gate.pass_through()
-        self._traffic.note_wait(_partition.get(), waited)
+        probe, leave = await self._gate.pass_through()
+        self._traffic.note_wait(_partition.get(), leave.waited)
         try:
             self._guard()
             sent_at = self._clock()
-            exchange = await self._port.send(request)
+            exchange = await self._sent(request, leave)
             answered = exchange if isinstance(exchange, Answer) else None
             self._note(request, answered)
-            self._pace.answered(sent_at)
             self._observe(answered.headers if answered else {})
             if answered is not None:
                 self._heed(request, answered, sent_at)
@@ -182,6 +181,16 @@ class Caller:
             self._gate.drop_probe(probe=probe)
             raise
         return exchange, probe
+
+    async def _sent(self, request: Request, leave: Leave) -> Exchange:
+        self._pace.departs(leave)
+        answered = False
+        try:
+            exchange = await self._port.send(request)
+            answered = True
+        finally:
+            self._pace.ended(leave, answered=answered)
+        return exchange
 
     # -- what came of it
 

@@ -111,7 +111,7 @@ def _place(
     if state is not None and state.sync != sync and not state.removed:
         reason = (
             f"the key belongs to the sync {state.sync}: {sync} may not write it as well. "
-            "Was that sync renamed? Give it its name back"
+            f"If {sync} is that sync under a new name: `pipelines ledger rename {state.sync} {sync}`"
         )
         plan.invalid.append(Dropped(Outcome.INVALID, upsert.partition, upsert.rows, reason, upsert.key))
     elif stale or (state is not None and state.as_of > upsert.as_of):

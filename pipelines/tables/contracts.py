@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from pipelines.tables.areas import tree_failures
 from pipelines.tables.compute import pc
-from pipelines.tables.convert import AnyKind
+from pipelines.tables.convert import PLAIN, AnyKind, Notation
 from pipelines.tables.failures import Failure
 from pipelines.tables.grains import Calendar
 from pipelines.tables.rules import Conditional, code_checks, conditional, passing, schema_column
@@ -68,6 +68,7 @@ class Contract:
     reserved: tuple[str, ...] = ()
     conditional: tuple[Conditional, ...] = ()
     date_format: str | None = None
+    notation: Notation = PLAIN
     whole: Callable[[pa.Table], list[Failure]] = _nothing
 
     @property
@@ -110,7 +111,7 @@ def for_catalogue(
         name = passed_name(source, RESERVED)
         columns.append(Column(name, stored_name(source), kind, required, schema))
     unique = tuple(passed_name(name, RESERVED) for name in (key, valid_from) if name)
-    return Contract(tuple(columns), unique, calendar, tuple(kinds), RESERVED)
+    return Contract(tuple(columns), unique, calendar, tuple(kinds), RESERVED, notation=Notation.of(spec))
 
 
 def _column(name: str, source: str, required: frozenset[str], checks: Sequence[pda.Check] = ()) -> Column:
@@ -153,7 +154,17 @@ def _assemble(
         rules.append(conditional(rule, name, kinds[name], mapped))
     where = [name for rule in spec.rules for name in rule.where if name not in mapped]
     sources = tuple(dict.fromkeys([*spec.columns.mapped.values(), *further, *where]))
-    return Contract(tuple(parts), key, Calendar.of(spec), sources, reserved, tuple(rules), spec.date_format, whole)
+    return Contract(
+        tuple(parts),
+        key,
+        Calendar.of(spec),
+        sources,
+        reserved,
+        tuple(rules),
+        spec.date_format,
+        Notation.of(spec.source),
+        whole,
+    )
 
 
 def passed_name(source: str, reserved: Sequence[str]) -> str:

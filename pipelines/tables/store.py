@@ -80,6 +80,11 @@ class PartitionStore:
         with ThreadPoolExecutor(_READERS) as pool:
             list(pool.map(lambda item: self.write(asset, *item), frames.items()))
 
+    def address(self, asset: str, partition: str) -> str:
+        """Where the partition is stored: a path, or an address without secrets."""
+        text = str(self._path(asset, partition))
+        return redact(text, url_secrets(text))
+
     def exists(self, asset: str, partition: str) -> bool:
         """Whether the partition was ever stored."""
         path = self._path(asset, partition)

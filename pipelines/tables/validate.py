@@ -29,7 +29,13 @@ _NOT_A = {
 }
 
 
-_QUARANTINE = ("partition", "row", "reasons", "rules")
+QUARANTINE = ("partition", "row", "reasons", "rules")
+"""The columns that a quarantine has beside the source's own."""
+
+
+def quarantine_name(source: str) -> str:
+    """The name of a source's column in the quarantine."""
+    return passed_name(source, QUARANTINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +72,9 @@ def validate(raw: pa.Table | pd.DataFrame, contract: Contract) -> Validated:
 
 
 def _converted(raw: pa.Table, column: Column, contract: Contract) -> Converted:
-    result = convert(raw[column.source], column.kind, contract.calendar.timezone, contract.date_format)
+    result = convert(
+        raw[column.source], column.kind, contract.calendar.timezone, contract.date_format, contract.notation
+    )
     if column.kind != "text" or column.required:
         return result
     return Converted(blank_to_empty(result.values), result.bad)
@@ -184,7 +192,7 @@ def _split(raw: pa.Table, typed: pa.Table, failures: Sequence[Failure], contract
     columns |= {passed_name(name, contract.reserved): raw[name] for name in further}
     whole = pa.table(columns)
     taken = raw.take(reasons["position"])
-    texts = {passed_name(name, _QUARANTINE): shown(taken[name]) for name in raw.column_names if name not in RESERVED}
+    texts = {quarantine_name(name): shown(taken[name]) for name in raw.column_names if name not in RESERVED}
     own = {
         "partition": taken["partition"],
         "row": taken["row"],

@@ -177,3 +177,47 @@ def test_a_sync_without_its_table(write: Write, command: Command, home: Home) ->
     assert said.line("✗").startswith("✗ deployment: livedeployment/defs/board/defs.yaml: sync board, field table: ")
     assert said.line("✓ table readings")
     assert said.line("✓ account stativate (sandbox)")
+
+
+def readings_of(text: str) -> str:
+    """The table over a CSV file."""
+    return text.replace("sample/kpi_readings.parquet", "readings.csv")
+
+
+def test_rows_without_a_date_are_a_warning(write: Write, command: Command, home: Home) -> None:
+    """Some rows that belong to no partition stop nothing and are said, with what stands there."""
+    folder = write({"readings": readings_of(TABLE)})
+    lines = ["reading_date,team_code,kpi_code,value", "2013-01-01,T,K,1", "01.02.2013,T,K,2"]
+    (folder / "readings.csv").write_text("\n".join(lines))
+    said = command("check", "--folder", folder)
+    assert said.status == 0
+    assert said.line("✓ table readings").endswith(" columns, dates from 2013-01-01 to 2013-01-01")
+    assert said.line("!").startswith("! table readings: 1 rows have no date that can be read: '01.02.2013'. ")
+
+
+def test_a_table_in_which_no_row_has_a_date(write: Write, command: Command, home: Home) -> None:
+    """No row could ever be delivered: a fault, with the field that reads such dates."""
+    folder = write({"readings": readings_of(TABLE)})
+    (folder / "readings.csv").write_text("reading_date,team_code,kpi_code,value\n01.02.2013,T,K,2\n")
+    said = command("check", "--folder", folder)
+    assert said.status == 1
+    assert "none of the 1 rows of readings.csv has a date that can be read" in said.line("✗ table readings")
+    assert "date_format" in said.line("✗ table readings")
+
+
+def test_an_unknown_column_in_a_condition(write: Write, command: Command, home: Home) -> None:
+    """`where` is checked like every other field that names columns, before any row is read."""
+    board = BOARD + "  where: \"kpii = 'departures'\"\n"
+    said = command("check", "--folder", write({"readings": TABLE, "board": board}))
+    assert said.status == 1
+    line = said.line("✗ sync board: livedeployment/defs/board/defs.yaml: ")
+    assert 'sync board, where: there is no column "kpii". Did you mean kpi' in line
+
+
+def test_an_unknown_function_in_a_condition(write: Write, command: Command, home: Home) -> None:
+    """What is wrong whatever the columns are is said when the files are read, with file and line."""
+    board = BOARD + "  where: \"starswith(kpi, 'dep')\"\n"
+    said = command("check", "--folder", write({"readings": TABLE, "board": board}))
+    assert said.status == 1
+    assert said.line("✗").startswith("✗ deployment: livedeployment/defs/board/defs.yaml:10: where: ")
+    assert "starswith does not exist" in said.out

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 
 from sqlalchemy import Connection, Table, func, select, text, union, update
 
 from pipelines.delivery.errors import LedgerError
 from pipelines.delivery.ledger import schema
 from pipelines.delivery.ledger.database import Database
-from pipelines.delivery.ledger.locks import lock_of
+from pipelines.delivery.ledger.locks import turns_of
 from pipelines.delivery.ledger.versions import MOVED
 
 _GROUP = 5_000
@@ -28,8 +27,14 @@ def move(source: Database, target: Database, *, group: int = _GROUP) -> Mapping[
     """
     if source.id == target.id:
         raise LedgerError("both addresses lead to the same ledger", do="Name an empty database.")
+    with source.reading() as connection:
+        quotas = list(connection.scalars(_QUOTAS))
     # The turns come back only after the mark is committed: whoever waits for one finds it.
-    with source.engine.connect() as holder, _all_turns(source, holder) as quotas, source.engine.begin() as old:
+    with (
+        source.engine.connect() as holder,
+        turns_of(source, holder, quotas, _STOP),
+        source.engine.begin() as old,
+    ):
         if {*old.scalars(_QUOTAS)} - {*quotas}:
             raise LedgerError("somebody has begun to deliver", do=_STOP)
         with target.engine.begin() as new:
@@ -45,24 +50,6 @@ def move(source: Database, target: Database, *, group: int = _GROUP) -> Mapping[
 
 def _tables() -> list[Table]:
     return [table for table in schema.metadata.sorted_tables if table is not schema.meta]
-
-
-@contextmanager
-def _all_turns(source: Database, holder: Connection) -> Iterator[list[str]]:
-    """Every quota's lock, so that no run delivers while the ledger moves."""
-    with source.reading() as connection:
-        quotas = sorted(connection.scalars(_QUOTAS))
-    taken = []
-    try:
-        for quota in quotas:
-            lock = lock_of(source, quota)
-            if not lock.try_take(holder):
-                raise LedgerError(f"somebody is delivering to {quota}", do=_STOP)
-            taken.append(lock)
-        yield quotas
-    finally:
-        for lock in taken:
-            lock.release(holder)
 
 
 def _check_empty(new: Connection) -> None:

@@ -47,6 +47,8 @@ class Priority(IntEnum):
     SCHEDULED = 0
     MANUAL = 1
     BACKFILL = 2
+    CHECK = 3
+    """Nothing waits for it: a standing check reads only."""
 
 
 class Paced(Protocol):

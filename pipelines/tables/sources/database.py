@@ -25,6 +25,7 @@ from pipelines.tables.sources.dates import date_column
 from pipelines.tables.sources.engine import bare, columns_of, connect, short
 from pipelines.tables.sources.wanted import (
     UNDATED_SAMPLE,
+    Extent,
     Harvest,
     Undated,
     Wanted,
@@ -35,6 +36,8 @@ from pipelines.tables.sources.wanted import (
 
 _CHUNK = 50_000
 _ISO_TEXT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ].*)?$"
+CONVERT = "Map columns.date to the column with the date, or give a query that converts it to a date."
+"""What mends a database in which no row has a date."""
 _BIND = re.compile(r"(?<![:\w\\]):(?=\w)")
 
 
@@ -54,6 +57,12 @@ def columns(source: SourceSpec, wanted: Wanted, environ: Mapping[str, str]) -> l
     """The columns of a table or a query; raises as `read`."""
     with _reader(source, wanted, environ) as reader:
         return reader.columns()
+
+
+def dates(source: SourceSpec, wanted: Wanted, environ: Mapping[str, str]) -> Extent:
+    """The dates of a table or a query; raises as `read`."""
+    with _reader(source, wanted, environ) as reader:
+        return reader.dates()
 
 
 @contextmanager
@@ -128,11 +137,20 @@ class _Reader:
         rows = concat([self._fetch(self._rows().where(self._within(column, window, known))) for window in windows])
         table, beside = self._cut(rows)
         if not table.num_rows:
-            extent = self.connection.execute(self._rows(sa.func.min(column), sa.func.max(column))).all()
-            raise no_rows(self.wanted, str(self.source), *extent[0])
-        undated = self._undated(self._is_undated(column, known))
-        sample = [*undated.sample, *beside.sample][:UNDATED_SAMPLE]
-        return Harvest(table, undated=Undated(undated.count + beside.count, sample))
+            raise no_rows(self.wanted, str(self.source), self._extent(column, known), CONVERT)
+        return Harvest(table, undated=self._undated(self._is_undated(column, known)) + beside)
+
+    def dates(self) -> Extent:
+        """The first and last date, and the rows whose date is empty or no text of a date."""
+        self.columns()
+        column: sa.ColumnClause[Any] = sa.column(str(self.wanted.date))
+        return self._extent(column, self._known(column))
+
+    def _extent(self, column: sa.ColumnClause[Any], known: object) -> Extent:
+        without = self._is_undated(column, known)
+        bounds = self._rows(sa.func.min(column), sa.func.max(column)).where(sa.not_(without))
+        first, last = tuple(self.connection.execute(bounds).one())
+        return Extent(first, last, self._undated(without))
 
     def _cut(self, rows: pa.Table) -> tuple[pa.Table, Undated]:
         """Exactly the rows of the wanted partitions, and those whose text only looked like a date."""
