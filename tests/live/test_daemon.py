@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import pandas as pd
@@ -119,6 +120,8 @@ def test_three_days_fail_in_three_ways_and_a_retry_takes_up_those_alone(live: Li
     either_side = [(DAYS[0], DAYS[1]), (DAYS[3], DAYS[-1])]
     assert ranges(live, backfill) == {"readings": [(DAYS[0], DAYS[-1])], "board": either_side, "floor": either_side}
 
+    one_after_another(live, backfill)
+
     export(live.folder / "exports" / "past", BROKEN, BROKEN)
     live.sandbox.control.clear_faults()
     shown, written = held(live)
@@ -129,6 +132,7 @@ def test_three_days_fail_in_three_ways_and_a_retry_takes_up_those_alone(live: Li
     alone = [(BROKEN, BROKEN)]
     each = [(day, day) for day in (BROKEN, REFUSED, DOWN)]
     assert ranges(live, retry) == {"readings": alone, "board": alone, "floor": each}
+    one_after_another(live, retry)
     # Nothing was sent that was there already.
     now_shown, now_written = held(live)
     assert now_written - written == now_shown - shown > 35
@@ -172,6 +176,18 @@ def ranges(live: Live, backfill: str) -> dict[str, list[tuple[str, str]]]:
         span = (tags["dagster/asset_partition_range_start"], tags["dagster/asset_partition_range_end"])
         found.setdefault(tags["pipelines/backfill_of"], []).append(span)
     return {name: sorted(spans) for name, spans in found.items()}
+
+
+def one_after_another(live: Live, backfill: str) -> None:
+    """The runs of each table and sync go in order of their dates, the next when the one before has ended."""
+    rows: dict[str, list[tuple[str, float, float]]] = {}
+    for run in live.runs(dagster__backfill=backfill):
+        tags = {tag["key"]: tag["value"] for tag in run["tags"]}
+        times = (tags["dagster/asset_partition_range_start"], run["startTime"], run["endTime"])
+        rows.setdefault(tags["pipelines/backfill_of"], []).append(times)
+    for runs in rows.values():
+        for (_, _, end), (_, start, _) in pairwise(sorted(runs)):
+            assert end <= start
 
 
 def held(live: Live) -> tuple[int, int]:
