@@ -20,6 +20,7 @@ from pipelines.delivery.errors import PipelinesError
 from pipelines.delivery.ledger import Priority
 from pipelines.destinations.base import SyncSpec
 from pipelines.home import Home
+from pipelines.tables.grains import Calendar
 from pipelines.tables.names import valid_of
 from pipelines.tables.spec import AnyTable
 
@@ -116,7 +117,7 @@ def sync_assets(sync: SyncSpec, table: AnyTable, folder: Path, *, chunk: int) ->
                 context.log.warning("%s: %s: %s, so nothing is planned for it", sync.name, partition, why)
             yield from observations(delivered, sync, result)
             return
-        yield from tell(context, story(sync, result, upserts, delivered, check.key))
+        yield from tell(context, story(sync, result, check.key, Calendar.of(table).grain))
 
     return _deliver
 
