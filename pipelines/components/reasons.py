@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from pipelines.delivery.report import Reason
 from pipelines.delivery.upsert import Outcome
@@ -10,6 +10,7 @@ from pipelines.tables.failures import Broken
 
 SHOWN = 10
 """Rows of a table at most."""
+_COLUMNS = 12
 _LONGEST = 400
 _WORST = (
     Outcome.UNKNOWN,
@@ -80,6 +81,20 @@ def rules_table(broken: Sequence[Broken]) -> str:
 def _mend_rule(rule: str) -> str:
     named = next((mend for start, mend in _MENDS_RULES.items() if rule.startswith(start)), "Correct the source")
     return f"{named}, then extract the partition again."
+
+
+def sample_table(
+    rows: Sequence[Mapping[str, str | None]] | Sequence[Mapping[str, str]], count: int, first: Iterable[str] = ()
+) -> str:
+    """Some of `count` rows of a source, as Markdown; the columns `first` come first, and of the others some."""
+    shown = rows[:SHOWN]
+    there = list(dict.fromkeys(name for row in shown for name in row))
+    names = [*dict.fromkeys([*(name for name in first if name in there), *there])][:_COLUMNS]
+    lines = [f"| {' | '.join(map(_cell, names))} |", f"| {' | '.join('---' for _ in names)} |"]
+    lines += [f"| {' | '.join(_cell(row.get(name) or '') for name in names)} |" for row in shown]
+    if count > len(shown):
+        lines.append(f"\nand {count - len(shown)} more")
+    return "\n".join(lines)
 
 
 def _cell(text: str) -> str:

@@ -6,20 +6,21 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from typing import ClassVar, Literal
 
-import duckdb
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from pipelines.delivery.cycles import no_cycles
 from pipelines.delivery.destination import Destination
+from pipelines.delivery.errors import ConfigurationError
 from pipelines.delivery.gates import Ceiling, Ceilings
 from pipelines.delivery.upsert import Built, Outcome, Payload
+from pipelines.delivery.wording import NAME
 from pipelines.destinations.accounts import Account, Settings
-from pipelines.destinations.building import FRAME, Shaped, assemble, bad_condition, check_conserved, no_cycles, select
+from pipelines.destinations.building import FRAME, Shaped, assemble, check_conserved, select
 from pipelines.destinations.columns import Columns, Problem, require, unknown
+from pipelines.destinations.conditions import check_columns, check_condition
 from pipelines.destinations.sent import Sent
 from pipelines.owners import OWNER
-
-NAME = r"^[A-Za-z][A-Za-z0-9_]*$"
 
 
 class Threshold(BaseModel):
@@ -132,6 +133,12 @@ class SyncSpec(BaseModel, ABC):
         description="Minutes after which a run sends nothing more, above 0; what is left is not sent, and the next run "
         "takes it up. `null`: no end.",
     )
+    partitions_per_run: int | None = Field(
+        default=None,
+        ge=1,
+        description="Partitions that a run of a backfill delivers at most; default: 92. The syncs of a table must "
+        "differ in it, or they would wait for each other in one run: where they would not, it is one less, or so.",
+    )
     where: str | None = Field(
         default=None, description="SQL condition over the row's columns (DuckDB); other rows are not selected."
     )
@@ -207,16 +214,11 @@ class SyncSpec(BaseModel, ABC):
     @field_validator("where")
     @classmethod
     def _one_condition(cls, where: str | None) -> str | None:
-        if where is None:
-            return None
-        try:
-            with duckdb.connect() as connection:
-                statements = connection.extract_statements(f"SELECT 1 WHERE ({where}\n)")
-        except duckdb.Error as error:
-            raise ValueError(str(bad_condition(where, error))) from error
-        if len(statements) != 1:
-            msg = f"{where!r} is more than one condition"
-            raise ValueError(msg)
+        if where is not None:
+            try:
+                check_condition(where)
+            except ConfigurationError as error:
+                raise ValueError(str(error)) from error
         return where
 
     @field_validator("park_after")
@@ -286,6 +288,8 @@ class SyncSpec(BaseModel, ABC):
         """
         for field, used in self.used().items():
             require(columns, used, f"sync {self.name}, {field}")
+        if self.where is not None:
+            check_columns(self.where, columns, f"sync {self.name}, where")
 
     def build(self, frame: pd.DataFrame) -> Built:
         """Turn the rows of one or more partitions into upserts; each stands in exactly one upsert or dropped record.

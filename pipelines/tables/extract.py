@@ -16,18 +16,24 @@ from pipelines.tables.compute import pc
 from pipelines.tables.contracts import Contract, for_areas, for_readings
 from pipelines.tables.convert import convert
 from pipelines.tables.failures import Broken
+from pipelines.tables.frames import printable, shown
 from pipelines.tables.grains import SNAPSHOT, Calendar
 from pipelines.tables.names import quarantine_of, suspects_of, valid_of
 from pipelines.tables.sources.wanted import Undated, Wanted
 from pipelines.tables.spec import AREA_CANONICAL, CANONICAL, AnyTable, TableSpec
 from pipelines.tables.store import PartitionStore
-from pipelines.tables.validate import Validated, validate
+from pipelines.tables.validate import Validated, quarantine_name, validate
+
+QUARANTINE_SHOWN = 10
+"""Rows of a partition's quarantine that are shown where it is told of; the store has all of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class PartitionFacts:
     """What became of a partition's rows; `extracted` is always `valid` + `quarantined`.
 
+    `quarantine` are the first of the quarantined rows: their number, the mapped columns as the source has them, and the
+    `reasons`.
     `failed` says why a partition was not stored; it has no rows then, and what the store held before is untouched.
     """
 
@@ -36,6 +42,7 @@ class PartitionFacts:
     valid: int = 0
     quarantined: int = 0
     broken: Sequence[Broken] = ()
+    quarantine: Sequence[Mapping[str, str]] = ()
     failed: TableError | None = None
 
 
@@ -85,7 +92,7 @@ def extract(
     failed = {**harvest.failed, **_empty_days(spec, keys, harvest)}
     good = [key for key in keys if key not in failed]
     parts = Validated(valid, validated.quarantine, suspects, validated.broken)
-    stored = _store(spec.name, good, harvest.table, parts, store)
+    stored = _store(spec, good, harvest.table, parts, store)
     facts = {key: stored[key] if key in stored else PartitionFacts(key, failed=failed[key]) for key in keys}
     kept = {spec.name: harvest.table, valid_of(spec.name): valid, quarantine_of(spec.name): validated.quarantine}
     labels = catalogues.joined_names(unjoined.column_names, loaded)
@@ -149,8 +156,9 @@ def completed(valid: pa.Table, spec: AnyTable, now: datetime) -> pa.Table:
 
 
 def _store(
-    table: str, keys: Sequence[str], raw: pa.Table, validated: Validated, store: PartitionStore
+    spec: AnyTable, keys: Sequence[str], raw: pa.Table, validated: Validated, store: PartitionStore
 ) -> dict[str, PartitionFacts]:
+    table = spec.name
     parts = {
         table: _by_partition(raw, keys),
         valid_of(table): _by_partition(validated.valid, keys),
@@ -168,9 +176,20 @@ def _store(
             valid[key].num_rows,
             quarantined[key].num_rows,
             tuple(validated.broken.get(key, ())),
+            _some_rows(quarantined[key], list(spec.columns.mapped.values())),
         )
         for key in keys
     }
+
+
+def _some_rows(quarantine: pa.Table, mapped: Sequence[str]) -> list[Mapping[str, str]]:
+    names = [name for name in (quarantine_name(column) for column in mapped) if name in quarantine.column_names]
+    rows = quarantine.slice(0, QUARANTINE_SHOWN).select(["row", *names, "reasons"])
+    texts = pa.table([printable(shown(column)) for column in rows.columns[:-1]], names=rows.column_names[:-1])
+    return [
+        {**{name: text or "" for name, text in row.items()}, "reasons": reasons}
+        for row, reasons in zip(texts.to_pylist(), rows["reasons"].to_pylist(), strict=True)
+    ]
 
 
 def _by_partition(table: pa.Table, keys: Sequence[str]) -> dict[str, pa.Table]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pipelines.components.failures import failed, failed_partitions
-from pipelines.components.reasons import reasons_table, rules_table
+from pipelines.components.reasons import reasons_table, rules_table, sample_table
 from pipelines.delivery.errors import ConfigurationError
 from pipelines.delivery.report import Reason
 from pipelines.delivery.upsert import Outcome
@@ -79,3 +79,12 @@ def test_a_broken_rule_says_what_mends_it(rule: str, mend: str) -> None:
 def test_where_all_is_well_the_table_says_so() -> None:
     """An empty table would look like a fault of the page."""
     assert reasons_table({}, "board") == rules_table([]) == "none"
+
+
+def test_a_sample_of_rows_is_bounded() -> None:
+    """Ten rows and twelve columns at most, the named columns first, and how many rows there are beside."""
+    rows = [{f"c{at}": str(at) for at in range(30)} for _ in range(20)]
+    lines = sample_table(rows, 1000, ["c7", "elsewhere"]).splitlines()
+    assert lines[0] == "| c7 | c0 | c1 | c2 | c3 | c4 | c5 | c6 | c8 | c9 | c10 | c11 |"
+    assert len(lines) == 2 + 10 + 2
+    assert lines[-1] == "and 990 more"

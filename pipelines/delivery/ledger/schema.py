@@ -201,7 +201,7 @@ decisions = Table(
     metadata,
     Column("id", _row_id, primary_key=True),
     Column("at", Double, nullable=False),
-    Column("what", Text, nullable=False, comment="adopt, hold, release, retry, override, confirm"),
+    Column("what", Text, nullable=False, comment="adopt, hold, release, retry, override, confirm, rename"),
     Column("sync", Text, nullable=False, comment="the sync, or the account where it is about one"),
     Column("who", Text, nullable=False),
     Column("reason", Text, nullable=False),

@@ -27,6 +27,7 @@ from pipelines.delivery.errors import LedgerError
 from pipelines.delivery.ledger import schema
 from pipelines.delivery.ledger.database import Database
 from pipelines.delivery.ledger.locks import lock_of
+from pipelines.delivery.ledger.versions import check_in_use
 
 _POLL_S = 0.2
 _SIGN_OF_LIFE_S = 2.0
@@ -113,12 +114,14 @@ class Turn:
 
         Raises:
             AccountUnavailable: others had the turn until the deadline.
+            LedgerError: the ledger fails, or was moved to another database since it was opened.
         """
         with self._ledger.engine.connect() as holder, self._ledger.reading() as reader:
             await self._take(reader, holder)
             self._holder, self._reader = holder, reader
             self._taken_at = self._looked_at = self._proven_at = self._clock()
             try:
+                check_in_use(reader)
                 if self._restore(reader) and self._lock.may_be_lost:
                     # Who had it before may be alive, and not know yet that it lost it.
                     await self._sleep(_PROOF_S)
