@@ -1,9 +1,10 @@
-"""`pipelines check`: is the deployment fit to run? Names, source columns, templates, accounts; one line each."""
+"""`pipelines check`: is the deployment fit to run? Names, columns, templates, surroundings, accounts; a line each."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -12,9 +13,18 @@ from rich.console import Console
 from rich.markup import escape
 
 import pipelines
+from pipelines.commands.check_surroundings import (
+    Known,
+    check_home,
+    check_ledger,
+    check_store,
+    former_owners,
+    unknown_variables,
+)
 from pipelines.commands.quiet import quiet_dagster
 from pipelines.delivery.destination import Judging
 from pipelines.delivery.errors import PipelinesError
+from pipelines.delivery.ledger.scopes import address_changed
 from pipelines.delivery.messages import Answer, Lost, NotSent
 from pipelines.destinations.accounts import read_account
 from pipelines.destinations.answers import is_page, words
@@ -41,9 +51,39 @@ def run_check(folder: Path | None) -> int:
     base = tree.defs_module_path.parent
     ok = _check_names(console, base, tables, syncs)
     ok &= _check_columns(console, base, tables, syncs)
+    around, known = _check_surroundings(console, syncs)
+    for said in unknown_variables(syncs, os.environ, _named_in(tree.defs_module_path)):
+        _warn(console, "environment", said)
     for name, sync in _accounts(syncs):
-        ok &= _line(console, f"account {name}", lambda sync=sync: asyncio.run(_reach(sync)))
-    return 0 if ok else 1
+        ok &= _line(console, f"account {name}", lambda sync=sync: asyncio.run(_reach(sync, known)))
+    return 0 if ok and around else 1
+
+
+def _check_surroundings(console: Console, syncs: Sequence[SyncSpec]) -> tuple[bool, Known]:
+    """Home, ledger and store, and what the ledger knows of the accounts."""
+    home, known = Home.of(), Known()
+
+    def look() -> str:
+        nonlocal known
+        known, said = check_ledger(home, [sync.account for sync in syncs])
+        return said
+
+    ok = _line(console, "home", lambda: check_home(home))
+    if ok:
+        ok &= _line(console, "ledger", look)
+        ok &= _line(console, "store", lambda: check_store(home))
+    for said in former_owners(known, syncs):
+        _warn(console, "ledger", said)
+    return ok, known
+
+
+def _named_in(defs: Path) -> set[str]:
+    """Every name in the deployment's files that may be that of a variable."""
+    return {
+        name
+        for path in defs.rglob("*.yaml")
+        for name in re.findall(r"[A-Za-z_][A-Za-z0-9_]*", path.read_text(encoding="utf-8", errors="replace"))
+    }
 
 
 def _check_names(console: Console, base: Path, tables: Sequence[AnyTable], syncs: Sequence[SyncSpec]) -> bool:
@@ -124,11 +164,13 @@ def _accounts(syncs: list[SyncSpec]) -> Iterator[tuple[str, SyncSpec]]:
             yield f"{sync.account} ({sync.mode})", sync
 
 
-async def _reach(sync: SyncSpec) -> str:
-    """The account's cheapest read call."""
+async def _reach(sync: SyncSpec, known: Known) -> str:
+    """The account's cheapest read call, where its address is the one that the ledger knows."""
     from pipelines.delivery.http import HttpPort
 
     account = read_account(sync.account, sync.settings, sync.mode, home=Home.of())
+    if sync.mode == "live" and known.addresses.get(account.name, account.address_hash) != account.address_hash:
+        raise address_changed(account.name)
     destination = sync.connect(account)
     request = destination.check()
     started = time.monotonic()

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 import pipelines
+from pipelines.commands.fields_rows import chapters
 from pipelines.commands.markdown import anchor, contents, grid, paragraph, prose
 from pipelines.destinations.accounts import Settings, variable
 from pipelines.destinations.base import SyncSpec
@@ -22,7 +23,8 @@ Schema = Mapping[str, Any]
 _TITLE = """\
 # Fields
 
-Every field of the components that `defs.yaml` files use, and every setting that is read from the environment.
+Every field of the components that `defs.yaml` files use, how values are read and written, and every setting that is
+read from the environment.
 `pipelines fields` prints this page from the models that check them: edit the models, not the page.
 
 Only what is marked as required must be given; a field with an empty default is unset unless it is given. A misspelt
@@ -50,12 +52,20 @@ ENVIRONMENT: Mapping[str, tuple[str, str]] = {
         "`store` in that folder",
         "The tables' partitions: a folder, or an address such as `s3://bucket/folder` with its fsspec package.",
     ),
+    "PIPELINES_DAGSTER_URL": (
+        "SQLite files in that folder",
+        "A `postgresql://` URL for Dagster's runs and events, with extra `postgres`; its password makes it **secret**.",
+    ),
+    "PIPELINES_KEEP_RUNS_DAYS": (
+        "`90`",
+        "For how many days the job `maintenance` keeps runs and their events; the last word on a partition stays.",
+    ),
     "PIPELINES_KEEP_DELIVERIES_DAYS": (
         "`400`",
         "For how many days `pipelines ledger prune` keeps the history of deliveries and decisions.",
     ),
 }
-"""What the package itself reads from the environment (`home.Home.of`, `retention.keep_days`): default and meaning."""
+"""What the package itself reads from the environment, whoever reads it: default and meaning."""
 
 _SCALARS = {"string": "text", "number": "number", "integer": "whole number", "boolean": "yes/no"}
 _PLAIN_VALUE = frozenset(_SCALARS.values())
@@ -73,6 +83,7 @@ def render() -> str:
         *("## Tables\n", *book.chapter(BaseTableSpec, tables)),
         *("## Syncs\n", *book.chapter(SyncSpec, syncs)),
         *("## Standing checks\n", *(book.section(one) for one in others)),
+        *chapters(),
         *("## Accounts\n", _ACCOUNTS, *_accounts(syncs)),
         *("## The package's own variables\n", grid(("Variable", "Default", "Meaning"), _own_variables())),
     ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -52,20 +51,24 @@ def read_back(sync: SyncSpec, wanted: ReadBackSpec, home: Home, run: str) -> Che
             scope = current_scope(connection, sync.account, sync.mode)
             if scope is None or (sync.mode == "live" and not has_contact(connection, scope, sync.name)):
                 return _nothing(f"sync {sync.name} has delivered nothing to account {sync.account} yet")
-            most = None if wanted.keys == "all" else wanted.keys
-            keys = delivered_keys(connection, scope, sync.name, most)
-        if not keys:
-            return _nothing("the ledger holds no key that this sync has delivered")
         traffic = Traffic()
         account = read_account(sync.account, sync.settings, sync.mode, home=home)
-        drift = asyncio.run(_look(_Asked(sync, wanted, account, run), ledger, keys, traffic))
+        drift = asyncio.run(_look(_Asked(sync, wanted, account, run), ledger, traffic))
+    if drift is None:
+        return _nothing("the ledger holds no key that this sync has delivered there")
     return _verdict(sync, wanted, drift, traffic)
 
 
-async def _look(asked: _Asked, ledger: Ledger, keys: Mapping[str, str], traffic: Traffic) -> Drift:
+async def _look(asked: _Asked, ledger: Ledger, traffic: Traffic) -> Drift | None:
+    """What was found; None: nothing was delivered to this very address, or this very sandbox."""
     sync, account = asked.sync, asked.account
     errand = Errand(Priority.CHECK, traffic, run=asked.run, minutes=sync.max_minutes)
     async with open_way(sync, account, ledger, errand) as way:
+        with ledger.reading() as connection:
+            most = None if asked.wanted.keys == "all" else asked.wanted.keys
+            keys = delivered_keys(connection, way.scope, sync.name, most)
+        if not keys:
+            return None
         remind(way, sync)
         read = partial(read_each, way.destination, call=way.caller, in_flight=account.limits.in_flight)
         look = ReadBack(
@@ -119,7 +122,9 @@ def _why(drift: Drift) -> str:
     if drift.differ:
         gone = f", at {drift.gone} of them nothing" if drift.gone else ""
         return f"at {drift.differ} of {drift.compared} keys something else stands than what was accepted{gone}"
-    if not drift.compared and drift.unreadable:
+    if not drift.compared and not drift.unreadable:
+        return f"a run is at work at all of {drift.unsettled} keys, so that nothing was compared"
+    if not drift.compared:
         return f"the API did not tell what stands at any of {drift.unreadable} keys"
     more = f"; {drift.unreadable} could not be read" if drift.unreadable else ""
     return f"all of {drift.compared} keys stand there as they were accepted{more}"

@@ -180,7 +180,7 @@ def _place(file: str, context: dg.ResolutionContext, path: Sequence[str | int]) 
     return f"{file}:{tree.lookup_closest_and_path(path, None)[0].start.line}" if tree else file
 
 
-def _wrong_fields(error: ValidationError, spec: type[BaseModel], file: str, context: dg.ResolutionContext) -> str:
+def _wrong_fields(error: ValidationError, spec: type, file: str, context: dg.ResolutionContext) -> str:
     """A sentence per wrong field; what it holds is not repeated, since it may come from the environment."""
     said = []
     for fault in faults(error, spec):

@@ -178,9 +178,9 @@ class AssetLook:
             f"Asset {name}, tab Partitions: choose the failed ones and see why their run failed. Mend that, then "
             "Materialize, failed and missing partitions only: what was delivered is not sent again."
         )
-        table = bounded(
-            ("", "failed partition"), [("", key) for key in failed[::-1][:SHOWN]], len(failed), "partitions"
-        )
+        page = f"/assets/{'/'.join(self.asset.path)}?view=partitions"
+        rows = [(key, page if partitions is None else f"[what happened]({page}&partition={key})") for key in failed]
+        table = bounded(("failed partition", "its page"), rows[::-1][:SHOWN], len(failed), "partitions")
         return CheckOutcome(
             passed=False,
             metadata={

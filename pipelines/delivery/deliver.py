@@ -174,6 +174,7 @@ class Delivery:
                 # The turn did not come in time.
                 self.caller.stop(late)
             if self.caller.stopped is not None:
+                self.report.passing = isinstance(self.caller.stopped, AccountUnavailable)
                 self._leave(work, str(self.caller.stopped))
                 return
 

@@ -58,7 +58,7 @@ class _Place:
     whole: bool = False
 
 
-def faults(error: ValidationError, spec: type[BaseModel]) -> list[Fault]:
+def faults(error: ValidationError, spec: type[Any]) -> list[Fault]:
     """Every wrong field of a model, once, each with what would be right or the closest name."""
     found = [(_place(one["loc"], spec), one) for one in error.errors(include_url=False)]
     meant = {place.choice: place.alternative for place, one in found if place.choice and not _misses(place, one)}
@@ -89,7 +89,7 @@ def _either(whys: Sequence[str]) -> str:
     return "; or ".join(unique)
 
 
-def _place(loc: Sequence[str | int], spec: type[BaseModel]) -> _Place:
+def _place(loc: Sequence[str | int], spec: type[Any]) -> _Place:
     place = _Place((), spec, None)
     for part in loc:
         members = _alternatives(place.type)

@@ -20,7 +20,7 @@ from pipelines.tables.spec import AREA_CANONICAL, CANONICAL, AnyTable, AreaTable
 
 CATALOGUE_TYPES: Mapping[str, Kind] = {"target": "number", "whole_number": "boolean"}
 """Columns of a catalogue whose type is known by their name, unless `types` says otherwise."""
-_KINDS: Mapping[str, tuple[AnyKind, str]] = {
+MEANINGS: Mapping[str, tuple[AnyKind, str]] = {
     "date": ("date", "The reading's date"),
     "as_of": ("instant", "When it was true"),
     "team": ("text", "The team's code"),
@@ -33,6 +33,7 @@ _KINDS: Mapping[str, tuple[AnyKind, str]] = {
     "active": ("boolean", "Whether the area is in use"),
     "tags": ("text", "Tags, with commas between them"),
 }
+"""The columns with a meaning of their own: type and meaning."""
 _REQUIRED = frozenset({"date", "as_of", "team", "kpi", "area_code", "area_name"})
 _CODES = frozenset({"team", "kpi", "sub_tile", "area_code", "area_name", "parent_code"})
 
@@ -115,7 +116,7 @@ def for_catalogue(
 
 
 def _column(name: str, source: str, required: frozenset[str], checks: Sequence[pda.Check] = ()) -> Column:
-    kind, description = _KINDS[name]
+    kind, description = MEANINGS[name]
     own = [*(code_checks() if name in _CODES else []), *checks]
     schema = schema_column(kind, description, required=name in required, checks=own)
     return Column(name, stored_name(source), kind, name in required, schema)

@@ -20,13 +20,20 @@ from pipelines.tables.grains import SNAPSHOT, partition_of
 from pipelines.tables.rules import Conditional, rule_and_words
 from pipelines.tables.sources.wanted import RESERVED, UNREADABLE
 
-_NOT_A = {
+NOT_A = {
     "text": "is not a text",
     "number": "is not a number",
     "boolean": "is neither true nor false",
     "date": "is not a date",
     "instant": "is not a date or time",
 }
+"""What is said of a value that is not of its column's type."""
+ROW_RULES = {
+    "line:unreadable": ("a line of a CSV file", "cannot be taken apart"),
+    "date:window": ("`date`", "is outside the partition"),
+    "key:duplicate": ("`date`, `team`, `kpi`, `sub_tile`; `area_code`", "stands in several rows"),
+}
+"""The rules that a schema of columns cannot say: what they are about, and their words."""
 
 
 QUARANTINE = ("partition", "row", "reasons", "rules")
@@ -83,7 +90,7 @@ def _converted(raw: pa.Table, column: Column, contract: Contract) -> Converted:
 def _line_failures(raw: pa.Table, unreadable: np.ndarray) -> list[Failure]:
     at = np.flatnonzero(unreadable)
     lines = raw[UNREADABLE].take(pa.array(at)).to_pylist()
-    return [Failure(at, "line", "line:unreadable", "cannot be taken apart", lines)]
+    return [Failure(at, "line", "line:unreadable", ROW_RULES["line:unreadable"][1], lines)]
 
 
 def _only(failure: Failure, readable: np.ndarray) -> Failure:
@@ -99,7 +106,7 @@ def _only(failure: Failure, readable: np.ndarray) -> Failure:
 
 def _type_failures(contract: Contract, converted: Mapping[str, Converted]) -> list[Failure]:
     return [
-        Failure(converted[column.name].bad, column.name, f"type:{column.kind}", _NOT_A[column.kind])
+        Failure(converted[column.name].bad, column.name, f"type:{column.kind}", NOT_A[column.kind])
         for column in contract.columns
     ]
 
@@ -148,7 +155,7 @@ def _window_failures(contract: Contract, typed: pa.Table, partition: pa.ChunkedA
         return []
     outside = pc.not_equal(partition_of(typed["date"], contract.calendar), pc.cast(partition, pa.string()))
     at = np.flatnonzero(pc.fill_null(outside, fill_value=False).to_numpy())
-    return [Failure(at, "date", "date:window", "is outside the partition")]
+    return [Failure(at, "date", "date:window", ROW_RULES["date:window"][1])]
 
 
 def _key_failures(contract: Contract, typed: pa.Table, partition: pa.ChunkedArray) -> list[Failure]:
@@ -167,7 +174,7 @@ def _key_failures(contract: Contract, typed: pa.Table, partition: pa.ChunkedArra
     rows = typed.select(list(contract.key)).take(pa.array(at))
     texts = [pc.fill_null(shown(rows[name]), "") for name in contract.key]
     values = pc.binary_join_element_wise(*texts, ", ").to_pylist() if len(texts) > 1 else texts[0].to_pylist()
-    return [Failure(at, ", ".join(contract.key), "key:duplicate", "stands in several rows", values)]
+    return [Failure(at, ", ".join(contract.key), "key:duplicate", ROW_RULES["key:duplicate"][1], values)]
 
 
 def _codes(column: pa.ChunkedArray) -> tuple[np.ndarray, int]:

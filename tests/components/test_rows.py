@@ -39,7 +39,7 @@ def test_broken_rows_are_quarantined_with_every_reason(deploy: Deploy) -> None:
     assert facts["quarantined_rows"].splitlines() == [
         "| row | reading_date | team_code | kpi_code | value | reasons |",
         "| --- | --- | --- | --- | --- | --- |",
-        "| 4 | 2013-01-01 |  | departures | many | team: is missing; actual: is not a number ('many') |",
+        "| 4 | 2013-01-01 |  | departures | many | actual: is not a number ('many'); team: is missing |",
         *(
             f"| {row} | 2013-01-01 | JFK-DL | departures | {value} | date, team, kpi: stands in several rows "
             "('2013-01-01, JFK-DL, departures') |"

@@ -42,8 +42,10 @@ _ADDRESSES = (
 class Database:
     """One code path for SQLite and PostgreSQL. Thread-safe as far as SQLAlchemy's engine is."""
 
-    def __init__(self, url: str, *, local_clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, url: str, *, local_clock: Callable[[], float] = time.time, trial: bool = False) -> None:
         """Open the ledger, creating it if need be. `local_clock`: this machine's epoch seconds.
+
+        `trial`: prepare nothing; such a ledger is good for `trying` and nothing else.
 
         Whatever the database cannot do later surfaces as LedgerError too, from any statement.
 
@@ -51,24 +53,39 @@ class Database:
             LedgerError: it cannot be opened, was written by a newer release, or was moved to another database.
         """
         self._hidden = url_secrets(url)
-        parsed = _parsed(url)
-        if parsed.drivername in {"postgresql", "postgres"}:
-            parsed = parsed.set(drivername="postgresql+psycopg")
-        self.url = parsed
-        self.folder: Path | None = None
-        if parsed.get_backend_name() == "sqlite":
-            if not parsed.database or parsed.database == ":memory:":
-                raise LedgerError("a ledger in memory forgets everything", do="Give PIPELINES_LEDGER_URL a file.")
-            self.folder = _made(Path(parsed.database).absolute().parent)
+        self.url = address_of(url)
+        file = file_of(self.url)
+        self.folder = None if file is None else _made(file.parent)
         self.engine = self._opened()
         self._local_clock = local_clock
         self._ahead = 0.0
         self._puts: dict[tuple[Any, ...], tuple[str, Sequence[str] | None]] = {}
+        if trial:
+            return
+        with self._opening(), self.engine.begin() as connection:
+            self.id = prepare(connection, uuid.uuid4().hex)
+            if self.dialect == "postgresql":
+                self._ahead = self._ahead_of(connection)
+
+    @contextmanager
+    def trying(self) -> Iterator[Connection]:
+        """A transaction in which the tables are prepared, and written; it is taken back at the end.
+
+        Raises:
+            LedgerError: as when the ledger is opened.
+        """
+        with self._opening(), self.engine.connect() as connection:
+            transaction = connection.begin()
+            try:
+                prepare(connection, uuid.uuid4().hex)
+                yield connection
+            finally:
+                transaction.rollback()
+
+    @contextmanager
+    def _opening(self) -> Iterator[None]:
         try:
-            with self.engine.begin() as connection:
-                self.id = prepare(connection, uuid.uuid4().hex)
-                if self.dialect == "postgresql":
-                    self._ahead = self._ahead_of(connection)
+            yield
         except (TypeError, UnicodeError) as error:  # a driver about the URL's options
             self.engine.dispose()
             said = redact(str(error), self._hidden)
@@ -190,9 +207,33 @@ def _made(folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise LedgerError(
-            f"the ledger's folder {folder} cannot be made: {error.strerror}", do="Check PIPELINES_LEDGER_URL."
+            f"the ledger's folder {folder} cannot be made: {error.strerror}",
+            do="Check PIPELINES_HOME and PIPELINES_LEDGER_URL.",
         ) from error
     return folder
+
+
+def address_of(url: str) -> URL:
+    """The ledger's address as SQLAlchemy knows it, with the driver that is used.
+
+    Raises:
+        LedgerError: it is none, or that of a database that holds no ledger.
+    """
+    found = _parsed(url)
+    return found.set(drivername="postgresql+psycopg") if found.drivername in {"postgresql", "postgres"} else found
+
+
+def file_of(url: URL) -> Path | None:
+    """The file of a SQLite ledger; None for a ledger on a server.
+
+    Raises:
+        LedgerError: a ledger in memory.
+    """
+    if url.get_backend_name() != "sqlite":
+        return None
+    if not url.database or url.database == ":memory:":
+        raise LedgerError("a ledger in memory forgets everything", do="Give PIPELINES_LEDGER_URL a file.")
+    return Path(url.database).absolute()
 
 
 def _parsed(url: str) -> URL:

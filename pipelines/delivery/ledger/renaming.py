@@ -52,7 +52,7 @@ def owners(connection: Connection, account: str) -> dict[str, int]:
         .group_by(table.c.sync)
         .order_by(table.c.sync)
     )
-    return dict(iter(rows.tuples()))
+    return {str(sync): int(count) for sync, count in rows}
 
 
 def rename(ledger: Database, account: str, old: str, new: str, *, quotas: Collection[str], now: float) -> Holdings:

@@ -29,12 +29,7 @@ def find_scope(connection: Connection, account: str, mode: str, *, address: str,
     if found and found.current:
         return Scope(found.id, account, mode)
     if mode == "live" and any(row.current and _was_used(connection, row.id) for row in rows):
-        raise AddressChanged(
-            f"account {account}: its address is not the one that the ledger's state was delivered to",
-            do=f"If it is the same tenant at a new address, run `pipelines confirm {account} --same-tenant`; "
-            f"if it is another tenant, `pipelines confirm {account} --new-tenant` (starts with an empty state).",
-            account=account,
-        )
+        raise address_changed(account)
     connection.execute(update(table).where(*named).values(current=False))
     if found:
         connection.execute(update(table).where(*named, *exact).values(current=True))
@@ -43,6 +38,16 @@ def find_scope(connection: Connection, account: str, mode: str, *, address: str,
         table.insert().values(account=account, mode=mode, address=address, sandbox=sandbox, since=now, current=True)
     )
     return Scope(_new_id(inserted), account, mode)
+
+
+def address_changed(account: str) -> AddressChanged:
+    """The error of a live account that is not where its state was delivered to."""
+    return AddressChanged(
+        f"account {account}: its address is not the one that the ledger's state was delivered to",
+        do=f"If it is the same tenant at a new address, run `pipelines confirm {account} --same-tenant`; "
+        f"if it is another tenant, `pipelines confirm {account} --new-tenant` (starts with an empty state).",
+        account=account,
+    )
 
 
 def current_scope(connection: Connection, account: str, mode: str) -> Scope | None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -36,6 +37,7 @@ from pipelines.tables.sources.wanted import (
 
 _CHUNK = 50_000
 _ISO_TEXT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ].*)?$"
+_OF_FILES = frozenset({"sqlite", "duckdb"})
 CONVERT = "Map columns.date to the column with the date, or give a query that converts it to a date."
 """What mends a database in which no row has a date."""
 _BIND = re.compile(r"(?<![:\w\\]):(?=\w)")
@@ -104,6 +106,15 @@ def _engine(source: SourceSpec, wanted: Wanted, environ: Mapping[str, str]) -> s
             f"table {wanted.table}: the password in {name} holds an @ that is not encoded",
             do="Write @ as %40, and any other character that has a meaning in a URL likewise.",
             setting=name,
+        )
+    file = engine.url.database or ":memory:"
+    of_file = engine.dialect.name in _OF_FILES and file != ":memory:" and not file.startswith("file:")
+    if of_file and not Path(file).is_file():  # to connect would make it
+        raise TableError(
+            f"table {wanted.table}: the database of {name} is no file: {file}",
+            do=f"Correct the path in {name}; a whole one has four slashes: sqlite:////folder/mart.db.",
+            table=wanted.table,
+            file=file,
         )
     if engine.dialect.name == "postgresql":
         engine = engine.execution_options(postgresql_readonly=True)

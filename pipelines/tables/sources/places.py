@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from difflib import get_close_matches
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,9 @@ class Place:
     def _is_dated(self, name: str) -> bool:
         """Whether dates stand in the file's name where they belong."""
         formats = [found[1] or _DAY for found in DATE_IN_FILES.finditer(self.files)]
-        pattern = "(.+?)".join(_as_pattern(part) for part in DATE_IN_FILES.split(self.files)[::2])
+        texts = [_as_pattern(part) for part in DATE_IN_FILES.split(self.files)[::2]]
+        dates = [f"([^/]+?{'/[^/]+?' * written.count('/')})" for written in formats]
+        pattern = "".join(text + written for text, written in zip_longest(texts, dates, fillvalue=""))
         found = re.search(f"(?s)(?:^|/){pattern}$", name)
         # A name that is taken apart in another way than by * and ? is not doubted.
         return "[" in self.files or (found is not None and all(map(_is_date, found.groups(), formats)))
