@@ -100,7 +100,7 @@ def test_a_backfills_floor_is_the_whole_work(capsys: pytest.CaptureFixture[str])
     requests = {one["sync"]: one["requests"] for one in floor["syncs"]}
     assert requests.keys() == {"flight_statuses", "shop_floor", "status_board"}
     assert all(requests.values())
-    assert (floor["seconds"], floor["cpu_seconds"]) > (0, 0)
+    assert floor["seconds"] > 0
 
 
 @pytest.mark.parametrize(
