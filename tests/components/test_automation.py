@@ -109,7 +109,7 @@ def test_a_table_without_a_schedule_has_none(deploy: Deploy) -> None:
     """Nothing runs by itself that nobody asked for; and a schedule waits for somebody to switch it on."""
     assert {one.name for one in deploy().defs.schedules or ()} == {"maintenance_schedule", "standing_checks_schedule"}
     schedules = list(deploy([readings(schedule={"at": "05:30"})]).defs.schedules or ())
-    assert len(schedules) == 2
+    assert len(schedules) == 3
     for schedule in schedules:
         assert isinstance(schedule, dg.ScheduleDefinition)
         assert schedule.default_status is dg.DefaultScheduleStatus.STOPPED
