@@ -18,9 +18,11 @@ from pipelines.delivery.caller import MAYBE_LANDED, STOPS, Caller
 from pipelines.delivery.destination import Destination, Found, Limits, Ordered, Reducing, Remarking, Remembering
 from pipelines.delivery.errors import AccountUnavailable
 from pipelines.delivery.fingerprint import fingerprint
+from pipelines.delivery.foreseen import Foreseen
 from pipelines.delivery.gates import Gates
 from pipelines.delivery.ledger import Attempt, Ledger, Record, Run, Scope, State, Turn
 from pipelines.delivery.ledger.reads import note_done, note_reads, read_later
+from pipelines.delivery.ledger.removals import count_known
 from pipelines.delivery.leftovers import Settled, read_back_all
 from pipelines.delivery.plan import Plan, make_plan
 from pipelines.delivery.removal import Remover, Vanishing
@@ -53,6 +55,8 @@ class Delivery:
     report: Report = field(default_factory=Report)
     progress: Callable[[int, int], None] | None = None
     clock: Callable[[], float] = time.time
+    foreseen: Foreseen | None = None
+    """What a real run would do: after a dry one."""
     _newest: Mapping[str, str] = field(default_factory=dict)
     _ranks: Mapping[str, int] = field(default_factory=dict)
     _total: int = 0
@@ -84,6 +88,8 @@ class Delivery:
             plan = plan.without(parked)
             vanished = self._find_vanished(connection, vanishing, attempts)
             barred = self._closed(connection) or self._over_ceilings(connection, plan, vanished)
+            if self.dry:
+                self.foreseen = self._foresee(connection, plan, len(attempts))
         self.report.drop(plan.invalid)
         if self.dry:
             self._count_settled(plan)
@@ -168,6 +174,14 @@ class Delivery:
         if not self.dry:
             self.gates.record_override(exceeded, self.clock())
         return ""
+
+    def _foresee(self, connection: Connection, plan: Plan, unanswered: int) -> Foreseen:
+        vanished = self._remover.left if self._remover is not None else ()
+        known = count_known(connection, self.scope, self.run.sync)
+        if self.gates is None:
+            return Foreseen(plan, vanished, unanswered, known)
+        measured = self.gates.measure(connection, plan, len(vanished))
+        return Foreseen(plan, vanished, unanswered, known, measured, self.gates.obstacles(connection, measured))
 
     def _park(self, connection: Connection, upserts: Sequence[Upsert]) -> set[str]:
         """The keys whose upsert was rejected too often as it is; those upserts are accounted for here."""

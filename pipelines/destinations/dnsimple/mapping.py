@@ -58,6 +58,7 @@ class DnsimpleSpec(SyncSpec):
 
     comparable: ClassVar[Collection[str]] = FIELDS
     removal: ClassVar[Literal["remove", "deactivate"]] = "deactivate"
+    retired: ClassVar[Mapping[str, Any]] = {"state": "unknown"}
     settings: ClassVar[type[Settings]] = DnsimpleSettings
 
     resource: str = Field(

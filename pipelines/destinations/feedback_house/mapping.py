@@ -40,6 +40,7 @@ class FeedbackHouseSpec(SyncSpec):
 
     comparable: ClassVar[Collection[str]] = tuple(FIELDS)
     removal: ClassVar[Literal["remove", "deactivate"]] = "deactivate"
+    retired: ClassVar[Mapping[str, Any]] = {"active": False}
     settings: ClassVar[type[Settings]] = FeedbackHouseSettings
 
     key: str = Field(default="{area_code}", description="Template of the area's key, which becomes its correlationID.")
