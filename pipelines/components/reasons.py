@@ -35,8 +35,7 @@ def reasons_table(reasons: Mapping[tuple[Outcome, str], Reason], sync: str) -> s
     ordered = sorted(reasons.items(), key=lambda item: (_rank(item[0][0]), -item[1].rows))
     lines = ["| rows | outcome | why | for example | what to do |", "| ---: | --- | --- | --- | --- |"]
     lines += [
-        f"| {reason.rows} | {outcome} | {_cell(why)} | {_cell(', '.join(reason.keys))} "
-        f"| {_mend(outcome, reason, sync)} |"
+        f"| {reason.rows} | {outcome} | {cell(why)} | {cell(', '.join(reason.keys))} | {_mend(outcome, reason, sync)} |"
         for (outcome, why), reason in ordered[:_SHOWN]
     ]
     if len(ordered) > _SHOWN:
@@ -49,7 +48,7 @@ def _rank(outcome: Outcome) -> int:
 
 
 def _mend(outcome: Outcome, reason: Reason, sync: str) -> str:
-    return _cell(_MENDS.get(outcome, "Nothing.").format(sync=sync, key=f"'{reason.keys[0]}'" if reason.keys else "KEY"))
+    return cell(_MENDS.get(outcome, "Nothing.").format(sync=sync, key=f"'{reason.keys[0]}'" if reason.keys else "KEY"))
 
 
 def rules_table(broken: Sequence[Broken]) -> str:
@@ -58,7 +57,7 @@ def rules_table(broken: Sequence[Broken]) -> str:
         return "none"
     lines = ["| rows | column | rule | for example |", "| ---: | --- | --- | --- |"]
     lines += [
-        f"| {one.count} | {_cell(one.column)} | {_cell(one.rule)} | {_cell(', '.join(one.samples))} |"
+        f"| {one.count} | {cell(one.column)} | {cell(one.rule)} | {cell(', '.join(one.samples))} |"
         for one in sorted(broken, key=lambda one: -one.count)[:_SHOWN]
     ]
     if len(broken) > _SHOWN:
@@ -66,6 +65,7 @@ def rules_table(broken: Sequence[Broken]) -> str:
     return "\n".join(lines)
 
 
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
+    """A text for a cell of a Markdown table: on one line, cut where it is long."""
     line = " ".join(text.replace("|", "\\|").split())
     return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"

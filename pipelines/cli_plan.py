@@ -1,0 +1,40 @@
+"""The subcommands that look before something is sent, a few lines each like those of `cli`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipelines.cli_options import Folder, Json
+
+Partitions = Annotated[
+    str | None,
+    typer.Option(
+        help="2013-01-31, 2013-01-01...2013-01-31, or several with commas; by default the newest that is stored."
+    ),
+]
+
+
+def plan(
+    sync: Annotated[str, typer.Argument(help="The sync whose run is to be planned.")],
+    *,
+    partitions: Partitions = None,
+    limit: Annotated[int, typer.Option(min=0, help="How many keys to show of what would change.")] = 20,
+    every: Annotated[bool, typer.Option("--all", help="Show every key that would change.")] = False,
+    csv: Annotated[
+        Path | None,
+        typer.Option(help="Write every change, one line per field, to this file; - prints them and nothing else."),
+    ] = None,
+    json: Json = False,
+    folder: Folder = None,
+) -> None:
+    """Show what a run would create, update and remove, old -> new; nothing is sent, and no API is asked.
+
+    Exit status: 0 where nothing stands in the way; 1 where a hold, first contact or a ceiling would stop the run.
+    """
+    from pipelines.commands.plan import run_plan
+
+    shown = None if every else limit
+    raise typer.Exit(run_plan(sync, partitions, shown=shown, csv=csv, folder=folder, json=json))
