@@ -9,7 +9,7 @@ from rich.console import Console
 
 from pipelines.cli_ledger import ledger_app
 from pipelines.cli_options import Folder, Json
-from pipelines.cli_plan import plan
+from pipelines.cli_plan import plan, send
 from pipelines.delivery.errors import PipelinesError
 from pipelines.sandbox.server import SandboxError
 
@@ -131,6 +131,7 @@ def adopt(
 
 
 app.command()(plan)
+app.command()(send)
 
 
 @app.command()

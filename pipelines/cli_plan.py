@@ -38,3 +38,21 @@ def plan(
 
     shown = None if every else limit
     raise typer.Exit(run_plan(sync, partitions, shown=shown, csv=csv, folder=folder, json=json))
+
+
+def send(
+    sync: Annotated[str, typer.Argument(help="The sync of which a few keys are to be sent.")],
+    *,
+    limit: Annotated[int | None, typer.Option(min=1, help="The first so many keys that a run would send.")] = None,
+    key: Annotated[list[str] | None, typer.Option(help="This key; may be given several times.")] = None,
+    partitions: Partitions = None,
+    json: Json = False,
+    folder: Folder = None,
+) -> None:
+    """Send a few keys as a run would, and show each request with its answer, secrets masked.
+
+    Exit status: 0 where every chosen key is delivered; 1 where one is not, or a key would not be sent.
+    """
+    from pipelines.commands.send import run_send
+
+    raise typer.Exit(run_send(sync, limit, key or [], partitions, folder=folder, json=json))
