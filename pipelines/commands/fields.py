@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 import pipelines
+from pipelines.commands.fields_rows import chapters
 from pipelines.commands.markdown import anchor, contents, grid, paragraph, prose
 from pipelines.destinations.accounts import Settings, variable
 from pipelines.destinations.base import SyncSpec
@@ -22,7 +23,8 @@ Schema = Mapping[str, Any]
 _TITLE = """\
 # Fields
 
-Every field of the components that `defs.yaml` files use, and every setting that is read from the environment.
+Every field of the components that `defs.yaml` files use, how values are read and written, and every setting that is
+read from the environment.
 `pipelines fields` prints this page from the models that check them: edit the models, not the page.
 
 Only what is marked as required must be given; a field with an empty default is unset unless it is given. A misspelt
@@ -65,12 +67,15 @@ _UNQUOTED = re.compile(r"(?!(?:true|false|null|yes|no|on|off)$)[A-Za-z](?:[\w./-
 def render() -> str:
     """The document, as Markdown."""
     components = [getattr(pipelines, name) for name in pipelines.__all__]
-    tables = [one for one in components if not issubclass(one, SyncSpec)]
+    tables = [one for one in components if issubclass(one, BaseTableSpec)]
     syncs = [one for one in components if issubclass(one, SyncSpec)]
+    others = [one for one in components if one not in {*tables, *syncs}]
     book = _Book.of({BaseTableSpec: "Every table", SyncSpec: "Every sync"}, components)
     parts = [
         *("## Tables\n", *book.chapter(BaseTableSpec, tables)),
         *("## Syncs\n", *book.chapter(SyncSpec, syncs)),
+        *("## Standing checks\n", *(book.section(one) for one in others)),
+        *chapters(),
         *("## Accounts\n", _ACCOUNTS, *_accounts(syncs)),
         *("## The package's own variables\n", grid(("Variable", "Default", "Meaning"), _own_variables())),
     ]
@@ -111,6 +116,11 @@ class _Book:
                 beside = f"`send_when` may name {names}. {beside}"
             yield self._section(key, "###", fields, beside)
             yield from self._parts([schema for schema, _ in fields.values()], told)
+
+    def section(self, component: type[BaseModel]) -> str:
+        """The fields of a component that is of no kind with others."""
+        key = self.keys[component]
+        return self._section(key, "###", _fields(self.schemas[key]))
 
     def _parts(self, schema: Any, told: set[str]) -> Iterator[str]:
         for key in _references(schema):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from pipelines.components.partition_checks import CONTRACT, DELIVERY
 from pipelines.components.partitions import trailing_range
 from pipelines.components.sync_assets import MODE_TAG, PRIORITY_TAG, priority_of
 from pipelines.components.sync_run import upserts_of
@@ -29,7 +30,7 @@ def table_job(table: AnyTable) -> UnresolvedAssetJobDefinition:
     """The job that extracts a table; its syncs follow in runs of their own."""
     return dg.define_asset_job(
         f"{table.name}_extract",
-        selection=dg.AssetSelection.assets(table.name, valid_of(table.name), quarantine_of(table.name)),
+        selection=_with_its_check(valid_of(table.name), CONTRACT, table.name, quarantine_of(table.name)),
         tags={_TABLE_TAG: table.name},
         description=f"Extracts `{table.name}`; when it ends, every sync of the table delivers the same partitions.",
     )
@@ -39,10 +40,16 @@ def sync_job(sync: SyncSpec) -> UnresolvedAssetJobDefinition:
     """The job that delivers a sync."""
     return dg.define_asset_job(
         f"{sync.name}_deliver",
-        selection=dg.AssetSelection.assets(upserts_of(sync.name), sync.name),
+        selection=_with_its_check(sync.name, DELIVERY, upserts_of(sync.name)),
         tags={MODE_TAG: sync.mode},
         description=f"mode: {sync.mode} — delivers `{sync.name}` from the stored rows of `{sync.table}`.",
     )
+
+
+def _with_its_check(asset: str, check: str, *others: str) -> dg.AssetSelection:
+    """Assets with the check that their own op yields: standing checks have runs of their own."""
+    chosen = dg.AssetSelection.assets(asset, *others).without_checks()
+    return chosen | dg.AssetSelection.checks(dg.AssetCheckKey(dg.AssetKey(asset), check))
 
 
 def table_schedule(table: AnyTable, job: UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition | None:

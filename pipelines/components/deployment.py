@@ -12,9 +12,13 @@ from pathlib import Path
 import dagster as dg
 
 from pipelines.components.automation import sync_job, syncs_after_tables, table_job, table_schedule
+from pipelines.components.defs_files import check_files
 from pipelines.components.policy import TABLE_CHUNK, sync_chunk
 from pipelines.components.reading import readable
 from pipelines.components.spec_component import SpecComponent, located
+from pipelines.components.standing import StandingChecks
+from pipelines.components.standing_checks import standing_automation, sync_checks, table_checks
+from pipelines.components.standing_spec import StandingSpec
 from pipelines.components.sync import SyncComponent, table_of
 from pipelines.components.sync_assets import sync_assets
 from pipelines.components.sync_run import upserts_of
@@ -35,8 +39,9 @@ def load_deployment(folder: Path) -> dg.Definitions:
     """
     tree, tables, syncs = read_deployment(folder)
     check_names(tables, syncs)
+    standing = standing_in(tree)
     with readable():
-        return _automated(tree.build_defs(), tables, syncs)
+        return _automated(tree.build_defs(), tables, syncs, standing)
 
 
 def read_deployment(folder: Path) -> tuple[dg.ComponentTree, list[AnyTable], list[SyncSpec]]:
@@ -45,13 +50,22 @@ def read_deployment(folder: Path) -> tuple[dg.ComponentTree, list[AnyTable], lis
     Raises:
         ConfigurationError: the folder is no project's, or a file cannot be used; it names the file.
     """
+    if not folder.is_dir():
+        raise ConfigurationError(f"there is no folder {folder}", do="Name the folder that holds `defs/`.")
     with readable():
         tree = dg.ComponentTree.for_project(folder)
+        check_files(tree.defs_module_path, tree.project_root)
         return tree, tables_in(tree), syncs_in(tree)
 
 
-def build_deployment(tables: Sequence[AnyTable], syncs: Sequence[SyncSpec] = (), *, folder: Path) -> dg.Definitions:
-    """The same from Python objects; `folder` is what `files` are relative to.
+def build_deployment(
+    tables: Sequence[AnyTable],
+    syncs: Sequence[SyncSpec] = (),
+    *,
+    folder: Path,
+    standing: StandingSpec | None = None,
+) -> dg.Definitions:
+    """The same from Python objects; `folder` is what `files` are relative to, `standing` when standing checks look.
 
     Raises:
         ConfigurationError: names in the deployment do not fit together.
@@ -60,7 +74,7 @@ def build_deployment(tables: Sequence[AnyTable], syncs: Sequence[SyncSpec] = (),
     assets = [asset for table in tables for asset in table_assets(table, folder, chunk=TABLE_CHUNK)]
     names = [sync.name for sync in syncs]
     assets += [sync_assets(sync, table_of(sync, tables), folder, chunk=sync_chunk(sync.name, names)) for sync in syncs]
-    return _automated(dg.Definitions(assets=assets), tables, syncs)
+    return _automated(dg.Definitions(assets=assets), tables, syncs, standing or StandingSpec())
 
 
 def tables_in(tree: dg.ComponentTree) -> list[AnyTable]:
@@ -73,8 +87,23 @@ def syncs_in(tree: dg.ComponentTree) -> list[SyncSpec]:
     return [component for component in tree.get_all_components(SyncComponent) if isinstance(component, SyncSpec)]
 
 
+def standing_in(tree: dg.ComponentTree) -> StandingSpec:
+    """When the deployment's standing checks look.
+
+    Raises:
+        ConfigurationError: several files say so.
+    """
+    found = list(tree.get_all_components(StandingChecks))
+    if len(found) > 1:
+        raise ConfigurationError(
+            f"{' and '.join(one.file for one in found)} both say when the standing checks look",
+            do="Leave one pipelines.StandingChecks.",
+        )
+    return found[0] if found else StandingSpec()
+
+
 def check_names(tables: Sequence[AnyTable], syncs: Sequence[SyncSpec]) -> None:
-    """Every asset has one name, and every sync a table.
+    """Every asset has one name, every sync a table, and every account one API.
 
     Raises:
         ConfigurationError: a name stands for two things, or for none; it names the files.
@@ -89,7 +118,16 @@ def check_names(tables: Sequence[AnyTable], syncs: Sequence[SyncSpec]) -> None:
                     field="name",
                 )
             owners[name] = spec
+    users: dict[str, SyncSpec] = {}
     for sync in syncs:
+        first = users.setdefault(sync.account, sync)
+        if first.settings is not sync.settings:
+            raise ConfigurationError(
+                f"{_where(first)} and {_where(sync)} name the same account {sync.account}, which is one of "
+                f"{first.settings.api} there and of {sync.settings.api} here",
+                do="An account is one set of credentials of one API: give each its own name.",
+                field="account",
+            )
         with located(sync):
             check_removal(sync, table_of(sync, tables))
 
@@ -106,7 +144,9 @@ def _where(spec: AnyTable | SyncSpec) -> str:
     return f"{what} ({file})" if file else what
 
 
-def _automated(assets: dg.Definitions, tables: Sequence[AnyTable], syncs: Sequence[SyncSpec]) -> dg.Definitions:
+def _automated(
+    assets: dg.Definitions, tables: Sequence[AnyTable], syncs: Sequence[SyncSpec], standing: StandingSpec
+) -> dg.Definitions:
     table_jobs = {table.name: (table, table_job(table)) for table in tables}
     sync_jobs = {name: [sync_job(sync) for sync in syncs if sync.table == name] for name in table_jobs}
     schedules = [table_schedule(table, job) for table, job in table_jobs.values()]
@@ -117,4 +157,8 @@ def _automated(assets: dg.Definitions, tables: Sequence[AnyTable], syncs: Sequen
         # A run is one op or few: a process for each would cost seconds.
         executor=dg.in_process_executor,
     )
-    return dg.Definitions.merge(assets, automation)
+    if not tables:
+        return dg.Definitions.merge(assets, automation)
+    of_syncs = {sync.name: sync_checks(sync, table_of(sync, tables)) for sync in syncs}
+    checks = standing_automation(standing, [table_checks(table) for table in tables], of_syncs)
+    return dg.Definitions.merge(assets, automation, checks)

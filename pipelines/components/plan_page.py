@@ -11,7 +11,7 @@ import orjson
 from pipelines.components.area_tree import Branch
 from pipelines.components.changes import Change, Verb, in_lines, of_partition
 from pipelines.components.planning import Preview
-from pipelines.components.reasons import cell
+from pipelines.components.reasons import as_cell, bounded
 
 _LONGEST_LIST = 200
 
@@ -33,50 +33,41 @@ def plan_metadata(preview: Preview, partition: str) -> dict[str, Any]:
     if tree := preview.tree():
         metadata["areas"] = dg.MetadataValue.md("\n".join(_tree(tree)))
     if preview.notes:
-        metadata["notes"] = dg.MetadataValue.md("\n".join(f"- {cell(note)}" for note in preview.notes))
+        metadata["notes"] = dg.MetadataValue.md("\n".join(f"- {as_cell(note)}" for note in preview.notes))
     return metadata
 
 
 def verdict(preview: Preview) -> str:
     """Whether a run would be let through, and if not, what to do; on one line each."""
-    return "\n".join(f"- {cell(one.why)}" for one in preview.obstacles) or "nothing stands in the way"
+    return "\n".join(f"- {as_cell(one.why)}" for one in preview.obstacles) or "nothing stands in the way"
 
 
 def _changes(preview: Preview, partition: str) -> str:
     changes = of_partition(preview.changes, partition)
-    if not changes:
-        return "none"
-    lines = ["| key | what | field | old | new |", "| --- | --- | --- | --- | --- |"]
-    for change in changes:
-        lines += _rows(change)
-    left = sum(preview.counts[partition].values()) - len(changes)
-    if left:
-        lines.append(
-            f"| and {left} more keys: `pipelines plan {preview.sync} --partitions {partition} --all` | | | | |"
-        )
-    return "\n".join(lines)
+    rows = [row for change in changes for row in _rows(change)]
+    left = sum(preview.counts.get(partition, {}).values()) - len(changes)
+    more = f"keys: `pipelines plan {preview.sync} --partitions {partition} --all`"
+    return bounded(("key", "what", "field", "old", "new"), rows, len(rows) + left, more)
 
 
-def _rows(change: Change) -> Iterator[str]:
-    what = change.verb.replace("_", " ")
+def _rows(change: Change) -> Iterator[tuple[str, ...]]:
+    first = (change.key, change.verb.replace("_", " "))
     for at, (name, old, new) in enumerate(in_lines(change)):
-        first = (cell(change.key), what) if at == 0 else ("", "")
-        yield f"| {first[0]} | {first[1]} | {cell(name)} | {cell(_text(old))} | {cell(_text(new))} |"
+        yield *(first if at == 0 else ("", "")), name, _text(old), _text(new)
 
 
 def _ceilings(preview: Preview) -> str:
-    lines = ["| | keys | ceiling | allowed here |", "| --- | ---: | --- | ---: |"]
-    lines += [
-        f"| {one.name} | {one.count} | {one.ceiling or 'none'} | {'' if one.allowed is None else f'{one.allowed:g}'} |"
+    rows = [
+        (one.name, one.count, one.ceiling or "none", "any" if one.allowed is None else f"{one.allowed:g}")
         for one in preview.measured
     ]
-    return "\n".join(lines)
+    return bounded(("", "keys", "ceiling", "allowed here"), rows, len(rows), "ceilings")
 
 
 def _tree(branches: Sequence[Branch], depth: int = 0) -> Iterator[str]:
     for branch in branches:
-        said = f": **{cell('; '.join(branch.said))}**" if branch.said else ""
-        yield f"{'  ' * depth}- {cell(branch.name)} ({cell(branch.key)}){said}"
+        said = f": **{as_cell('; '.join(branch.said))}**" if branch.said else ""
+        yield f"{'  ' * depth}- {as_cell(branch.name)} ({as_cell(branch.key)}){said}"
         yield from _tree(branch.below, depth + 1)
 
 

@@ -10,9 +10,10 @@ import dagster as dg
 
 from pipelines.components.events import Event, tell
 from pipelines.components.failures import failed
-from pipelines.components.partition_checks import partitioned_check
+from pipelines.components.partition_checks import DELIVERY, partitioned_check
 from pipelines.components.partitions import partitions_in, partitions_of
-from pipelines.components.policy import OWNER
+from pipelines.components.policy import owners_of
+from pipelines.components.sync_columns import delivered_metadata, upsert_metadata
 from pipelines.components.sync_run import Order, SyncRunner, upserts_of
 from pipelines.components.sync_story import observations, story
 from pipelines.delivery.errors import PipelinesError
@@ -49,9 +50,9 @@ class DeliverConfig(dg.Config):
 def sync_assets(sync: SyncSpec, table: AnyTable, folder: Path, *, chunk: int) -> dg.AssetsDefinition:
     """The op of a sync. `folder`: where the table's `files` lie; `chunk`: partitions per run of a backfill."""
     partitions = partitions_of(table)
-    upserts, delivered = dg.AssetKey(upserts_of(sync.name)), dg.AssetKey(sync.name)
+    valid, upserts, delivered = map(dg.AssetKey, (valid_of(sync.table), upserts_of(sync.name), sync.name))
     check = partitioned_check(
-        "delivery",
+        DELIVERY,
         delivered,
         partitions,
         "Every extracted row is accounted for; nothing failed, is unknown or was left unsent.",
@@ -60,7 +61,7 @@ def sync_assets(sync: SyncSpec, table: AnyTable, folder: Path, *, chunk: int) ->
         "partitions_def": partitions,
         "group_name": sync.settings.api,
         "skippable": True,
-        "owners": [OWNER],
+        "owners": owners_of(sync),
         "tags": {MODE_TAG: sync.mode},
     }
 
@@ -69,8 +70,9 @@ def sync_assets(sync: SyncSpec, table: AnyTable, folder: Path, *, chunk: int) ->
         specs=[
             dg.AssetSpec(
                 upserts,
-                deps=[dg.AssetKey(valid_of(sync.table))],
+                deps=[valid],
                 description=f"What `{sync.table}` says, as keyed upserts for account `{sync.account}`.",
+                metadata={"dagster/table_name": upserts.to_user_string(), **upsert_metadata(sync, valid)},
                 kinds={"parquet"},
                 **shared,
             ),
@@ -78,8 +80,8 @@ def sync_assets(sync: SyncSpec, table: AnyTable, folder: Path, *, chunk: int) ->
                 delivered,
                 deps=[upserts],
                 description=f"**mode: {sync.mode}** — upserts delivered to account `{sync.account}`: "
-                "only what changed, never older over newer.",
-                metadata={"mode": sync.mode, "account": sync.account},
+                f"only what changed, never older over newer. [The API's documentation]({sync.documentation})",
+                metadata={"mode": sync.mode, "account": sync.account, **delivered_metadata(sync, upserts)},
                 kinds={sync.settings.api.replace("_", "")},
                 **shared,
             ),

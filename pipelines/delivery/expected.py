@@ -49,8 +49,10 @@ async def expected_seconds(
     pace = Pace(windows, share=share, clock=clock, sleep=_no_sleep)
     pace.restore(dict(state or {}), reserved)
     for _ in range(min(requests, _TRIED)):
-        await pace.acquire(clock.move)
-        pace.answered(clock.now)
+        leave = await pace.acquire(clock.move)
+        if leave is not None:  # the hand never holds it back
+            pace.departs(leave)
+            pace.ended(leave)
         pace.speed_up()
         pace.observe(None, None, None)
     seconds = clock.now - now

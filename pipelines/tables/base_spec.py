@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import pyarrow as pa
 from pydantic import Field, field_validator, model_validator
 
+from pipelines.owners import OWNER
 from pipelines.tables.compute import pc
 from pipelines.tables.source_spec import Kind, SourceSpec, Spec
 
@@ -79,6 +80,21 @@ class ScheduleSpec(Spec):
     lookback: int = Field(default=1, ge=1, le=366, description="How many of the newest partitions are read each time.")
 
 
+class VolumeSpec(Spec):
+    """How many rows the newest partition should have, beside the median of those before it."""
+
+    trailing: int = Field(default=14, ge=1, le=366, description="How many partitions before the newest are looked at.")
+    at_least: float = Field(default=50.0, ge=0, description="Percent of their median that it has at least.")
+    at_most: float = Field(default=200.0, ge=0, description="Percent of their median that it has at most.")
+
+    @model_validator(mode="after")
+    def _allows_something(self) -> VolumeSpec:
+        if self.at_least > self.at_most:
+            msg = f"volume allows nothing: at_least {self.at_least:g} is above at_most {self.at_most:g}"
+            raise ValueError(msg)
+        return self
+
+
 class BaseTableSpec(Spec):
     """What every table has, whatever its rows are."""
 
@@ -87,6 +103,11 @@ class BaseTableSpec(Spec):
         description="Name of the table and of its assets: small letters, digits and underscores.",
     )
     source: SourceSpec = Field(description="Where the rows come from.")
+    owner: str | None = Field(
+        default=None,
+        pattern=OWNER,
+        description="Who answers for it, shown beside its assets: `team:name`, or an e-mail address.",
+    )
     timezone: str = Field(
         default="UTC", description="IANA name, such as America/New_York: where a day begins and ends."
     )
@@ -102,6 +123,16 @@ class BaseTableSpec(Spec):
         "and not as 2013-01-31: %d.%m.%Y.",
     )
     schedule: ScheduleSpec | None = Field(default=None, description="When it is extracted; without it, only by hand.")
+    volume: VolumeSpec | None = Field(
+        default=VolumeSpec(), description="Standing check: the rows of the newest partition; null: not looked at."
+    )
+    late_after: int = Field(
+        default=60,
+        ge=0,
+        le=1440,
+        description="Standing check: minutes after its schedule's time in which the newest partition is to be "
+        "extracted and delivered.",
+    )
 
     @field_validator("timezone")
     @classmethod

@@ -15,7 +15,8 @@ def find_scope(connection: Connection, account: str, mode: str, *, address: str,
     """The account's state at this address.
 
     A sandbox that moved or was emptied is another sandbox and starts without state. A live account whose
-    address changed is stopped: it may be another tenant, to whom nothing of this state applies.
+    address changed is stopped: it may be another tenant, to whom nothing of this state applies. An address at which
+    nothing was ever sent or found, such as a mistyped one, is left without a question.
 
     Raises:
         AddressChanged: a live account has state under another address.
@@ -50,14 +51,20 @@ def _of_address(connection: Connection, account: str, mode: str, address: str, s
     table = schema.scopes
     rows = connection.execute(select(table).where(table.c.account == account, table.c.mode == mode)).all()
     found = next((row for row in rows if row.address == address and row.sandbox == sandbox), None)
-    if mode == "live" and not (found and found.current) and any(row.current for row in rows):
-        raise AddressChanged(
-            f"account {account}: its address is not the one that the ledger's state was delivered to",
-            do=f"If it is the same tenant at a new address, run `pipelines confirm {account} --same-tenant`; "
-            f"if it is another tenant, `pipelines confirm {account} --new-tenant` (starts with an empty state).",
-            account=account,
-        )
+    moved = mode == "live" and not (found and found.current)
+    if moved and any(row.current and _was_used(connection, row.id) for row in rows):
+        raise address_changed(account)
     return found
+
+
+def address_changed(account: str) -> AddressChanged:
+    """The error of a live account that is not where its state was delivered to."""
+    return AddressChanged(
+        f"account {account}: its address is not the one that the ledger's state was delivered to",
+        do=f"If it is the same tenant at a new address, run `pipelines confirm {account} --same-tenant`; "
+        f"if it is another tenant, `pipelines confirm {account} --new-tenant` (starts with an empty state).",
+        account=account,
+    )
 
 
 def current_scope(connection: Connection, account: str, mode: str) -> Scope | None:
@@ -91,6 +98,14 @@ def take_address(connection: Connection, account: str, address: str, now: float,
             table.insert().values(account=account, mode="live", address=address, sandbox="", since=now, current=True)
         )
     return True
+
+
+def _was_used(connection: Connection, scope: int) -> bool:
+    """Whether anything stands, or may stand, at the account because of us, or was found there."""
+    tables = (schema.state, schema.attempts, schema.deliveries)
+    return any(
+        connection.execute(select(table.c.key).where(table.c.scope == scope).limit(1)).first() for table in tables
+    )
 
 
 def _new_id(result: CursorResult[Any]) -> int:
