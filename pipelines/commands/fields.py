@@ -52,12 +52,20 @@ ENVIRONMENT: Mapping[str, tuple[str, str]] = {
         "`store` in that folder",
         "The tables' partitions: a folder, or an address such as `s3://bucket/folder` with its fsspec package.",
     ),
+    "PIPELINES_DAGSTER_URL": (
+        "SQLite files in that folder",
+        "A `postgresql://` URL for Dagster's runs and events, with extra `postgres`; its password makes it **secret**.",
+    ),
+    "PIPELINES_KEEP_RUNS_DAYS": (
+        "`90`",
+        "For how many days the job `maintenance` keeps runs and their events; the last word on a partition stays.",
+    ),
     "PIPELINES_KEEP_DELIVERIES_DAYS": (
         "`400`",
         "For how many days `pipelines ledger prune` keeps the history of deliveries and decisions.",
     ),
 }
-"""What the package itself reads from the environment (`home.Home.of`, `retention.keep_days`): default and meaning."""
+"""What the package itself reads from the environment, whoever reads it: default and meaning."""
 
 _SCALARS = {"string": "text", "number": "number", "integer": "whole number", "boolean": "yes/no"}
 _PLAIN_VALUE = frozenset(_SCALARS.values())

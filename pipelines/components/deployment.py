@@ -13,8 +13,11 @@ import dagster as dg
 
 from pipelines.components.automation import sync_job, syncs_after_tables, table_job, table_schedule
 from pipelines.components.defs_files import check_files
-from pipelines.components.policy import TABLE_CHUNK, sync_chunk
+from pipelines.components.maintenance import maintenance
+from pipelines.components.partitions import partitions_of
+from pipelines.components.policy import chunks
 from pipelines.components.reading import readable
+from pipelines.components.resuming import Resumable, resume_sensor
 from pipelines.components.spec_component import SpecComponent, located
 from pipelines.components.standing import StandingChecks
 from pipelines.components.standing_checks import standing_automation, sync_checks, table_checks
@@ -71,9 +74,9 @@ def build_deployment(
         ConfigurationError: names in the deployment do not fit together.
     """
     check_names(tables, syncs)
-    assets = [asset for table in tables for asset in table_assets(table, folder, chunk=TABLE_CHUNK)]
-    names = [sync.name for sync in syncs]
-    assets += [sync_assets(sync, table_of(sync, tables), folder, chunk=sync_chunk(sync.name, names)) for sync in syncs]
+    bounds = chunks(tables, syncs)
+    assets = [asset for table in tables for asset in table_assets(table, folder, chunk=bounds.get(table.name))]
+    assets += [sync_assets(sync, table_of(sync, tables), folder, chunk=bounds.get(sync.name)) for sync in syncs]
     return _automated(dg.Definitions(assets=assets), tables, syncs, standing or StandingSpec())
 
 
@@ -129,7 +132,14 @@ def check_names(tables: Sequence[AnyTable], syncs: Sequence[SyncSpec]) -> None:
                 field="account",
             )
         with located(sync):
-            check_removal(sync, table_of(sync, tables))
+            table = table_of(sync, tables)
+            check_removal(sync, table)
+            if sync.partitions_per_run is not None and partitions_of(table) is None:
+                raise ConfigurationError(
+                    f"sync {sync.name}, partitions_per_run: the table {table.name} has no partitions",
+                    do="Leave it out.",
+                    field="partitions_per_run",
+                )
 
 
 def _assets(spec: AnyTable | SyncSpec) -> tuple[str, ...]:
@@ -148,12 +158,15 @@ def _automated(
     assets: dg.Definitions, tables: Sequence[AnyTable], syncs: Sequence[SyncSpec], standing: StandingSpec
 ) -> dg.Definitions:
     table_jobs = {table.name: (table, table_job(table)) for table in tables}
-    sync_jobs = {name: [sync_job(sync) for sync in syncs if sync.table == name] for name in table_jobs}
+    delivered = [Resumable(sync, table_jobs[sync.table][0], sync_job(sync)) for sync in syncs]
+    sync_jobs = {name: [one.job for one in delivered if one.sync.table == name] for name in table_jobs}
+    resuming = resume_sensor(delivered)
     schedules = [table_schedule(table, job) for table, job in table_jobs.values()]
+    maintaining, weekly = maintenance()
     automation = dg.Definitions(
-        jobs=[*(job for _, job in table_jobs.values()), *(job for jobs in sync_jobs.values() for job in jobs)],
-        schedules=[schedule for schedule in schedules if schedule is not None],
-        sensors=syncs_after_tables(table_jobs, sync_jobs),
+        jobs=[maintaining, *(job for _, job in table_jobs.values()), *(one.job for one in delivered)],
+        schedules=[weekly, *(schedule for schedule in schedules if schedule is not None)],
+        sensors=[*syncs_after_tables(table_jobs, sync_jobs), *([resuming] if resuming else [])],
         # A run is one op or few: a process for each would cost seconds.
         executor=dg.in_process_executor,
     )

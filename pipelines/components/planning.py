@@ -16,11 +16,10 @@ from pipelines.delivery.expected import expected_seconds
 from pipelines.delivery.foreseen import Foreseen
 from pipelines.delivery.gates import Barrier, Measured, Obstacle
 from pipelines.delivery.ledger.turn import pace_of
+from pipelines.delivery.planning import LOOK_UP
 from pipelines.delivery.upsert import Payload, Upsert
 from pipelines.destinations.base import SyncSpec
 from pipelines.destinations.feedback_house import FeedbackHouseSpec
-
-_LOOK_UP = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +124,8 @@ def _changes(sync: SyncSpec, way: Way, verbs: Mapping[Verb, Sequence[Any]], samp
             if sample is None or taken[one.partition] < sample:
                 taken[one.partition] += 1
                 chosen.append(one)
-        for start in range(0, len(chosen), _LOOK_UP):
-            group = chosen[start : start + _LOOK_UP]
+        for start in range(0, len(chosen), LOOK_UP):
+            group = chosen[start : start + LOOK_UP]
             with way.ledger.reading() as connection:
                 states = way.ledger.states(connection, way.scope, [one.key for one in group], payloads=True)
             for one in group:

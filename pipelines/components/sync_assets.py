@@ -13,6 +13,7 @@ from pipelines.components.failures import failed
 from pipelines.components.partition_checks import DELIVERY, partitioned_check
 from pipelines.components.partitions import partitions_in, partitions_of
 from pipelines.components.policy import owners_of
+from pipelines.components.stops import ROOT_TAG, note_stop
 from pipelines.components.sync_columns import delivered_metadata, upsert_metadata
 from pipelines.components.sync_run import Order, SyncRunner, upserts_of
 from pipelines.components.sync_story import observations, story
@@ -20,6 +21,7 @@ from pipelines.delivery.errors import PipelinesError
 from pipelines.delivery.ledger import Priority
 from pipelines.destinations.base import SyncSpec
 from pipelines.home import Home
+from pipelines.tables.grains import Calendar
 from pipelines.tables.names import valid_of
 from pipelines.tables.spec import AnyTable
 
@@ -47,8 +49,10 @@ class DeliverConfig(dg.Config):
     """Why this run may do more than the sync's ceilings allow; kept in the ledger."""
 
 
-def sync_assets(sync: SyncSpec, table: AnyTable, folder: Path, *, chunk: int) -> dg.AssetsDefinition:
-    """The op of a sync. `folder`: where the table's `files` lie; `chunk`: partitions per run of a backfill."""
+def sync_assets(sync: SyncSpec, table: AnyTable, folder: Path, *, chunk: int | None) -> dg.AssetsDefinition:
+    """The op of a sync. `folder`: where the table's `files` lie; `chunk`: partitions per run of a
+    backfill; None: it has no partitions.
+    """
     partitions = partitions_of(table)
     valid, upserts, delivered = map(dg.AssetKey, (valid_of(sync.table), upserts_of(sync.name), sync.name))
     check = partitioned_check(
@@ -88,7 +92,7 @@ def sync_assets(sync: SyncSpec, table: AnyTable, folder: Path, *, chunk: int) ->
         ],
         check_specs=[check],
         can_subset=True,
-        backfill_policy=dg.BackfillPolicy.multi_run(chunk) if partitions else None,
+        backfill_policy=dg.BackfillPolicy.multi_run(chunk) if chunk else None,
         pool=f"account_{sync.account}",
         op_tags={MODE_TAG: sync.mode},
     )
@@ -108,7 +112,8 @@ def sync_assets(sync: SyncSpec, table: AnyTable, folder: Path, *, chunk: int) ->
         try:
             result = SyncRunner(sync, Home.of(), table, folder, progress=_log_progress(context, sync.name)).run(order)
         except PipelinesError as error:
-            raise failed(error) from error
+            note_stop(context, sync.name, passing=False)
+            raise failed(error, order.partitions) from error
         for note in result.report.notes:
             context.log.info("%s: %s", sync.name, note)
         if order.dry or sync.mode == "dry":
@@ -116,14 +121,17 @@ def sync_assets(sync: SyncSpec, table: AnyTable, folder: Path, *, chunk: int) ->
                 context.log.warning("%s: %s: %s, so nothing is planned for it", sync.name, partition, why)
             yield from observations(delivered, sync, result)
             return
-        yield from tell(context, story(sync, result, upserts, delivered, check.key))
+        told = story(sync, result, check.key, Calendar.of(table).grain)
+        if told.failed:
+            note_stop(context, sync.name, passing=bool(told.passing))
+        yield from tell(context, told)
 
     return _deliver
 
 
 def _first_asked(context: dg.AssetExecutionContext) -> float:
     """When the run, or the one that it is a retry of, was asked for: what was sent since need not be sent again."""
-    first = context.run.root_run_id or context.run.run_id
+    first = context.run.tags.get(ROOT_TAG) or context.run.root_run_id or context.run.run_id
     record = context.instance.get_run_record_by_id(first)
     return record.create_timestamp.timestamp() if record else time.time()
 

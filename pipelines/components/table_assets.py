@@ -24,8 +24,10 @@ from pipelines.tables.spec import AnyTable, CatalogueSpec, SourceSpec, TableSpec
 from pipelines.tables.store import PartitionStore
 
 
-def table_assets(table: AnyTable, folder: Path, *, chunk: int) -> list[dg.AssetsDefinition | dg.AssetSpec]:
-    """The op of a table, and what it reads as external assets. `chunk`: partitions per run of a backfill."""
+def table_assets(table: AnyTable, folder: Path, *, chunk: int | None) -> list[dg.AssetsDefinition | dg.AssetSpec]:
+    """The op of a table, and what it reads as external assets. `chunk`: partitions per run of a
+    backfill; None: it has no partitions.
+    """
     partitions = partitions_of(table)
     raw, valid, quarantine = (
         dg.AssetKey(name) for name in (table.name, valid_of(table.name), quarantine_of(table.name))
@@ -60,7 +62,7 @@ def table_assets(table: AnyTable, folder: Path, *, chunk: int) -> list[dg.Assets
         ],
         check_specs=[check],
         can_subset=True,
-        backfill_policy=dg.BackfillPolicy.multi_run(chunk) if partitions else None,
+        backfill_policy=dg.BackfillPolicy.multi_run(chunk) if chunk else None,
         pool=f"table_{table.name}",
     )
     def _extract(context: dg.AssetExecutionContext) -> Iterator[Event]:

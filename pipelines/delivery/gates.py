@@ -16,6 +16,7 @@ from pipelines.delivery.ledger import Ledger, Parked, Run, Scope
 from pipelines.delivery.ledger.people import decide, has_contact, hold_of
 from pipelines.delivery.ledger.removals import count_known
 from pipelines.delivery.plan import Plan
+from pipelines.delivery.report import Report
 from pipelines.delivery.upsert import Dropped, Outcome, Upsert
 
 
@@ -143,31 +144,31 @@ class Gates:
         counts = any(wanted.values()) and self.ceilings.need_known
         return self.ceilings.measure(wanted, count_known(connection, self.scope, self.run.sync) if counts else 0)
 
-    def broken_ceilings(self, connection: Connection, plan: Plan, removals: int) -> str:
-        """Which ceilings the plan breaks, as a sentence; empty: none."""
-        return "; ".join(str(one) for one in self.measure(connection, plan, removals) if one.exceeded)
+    def over_ceilings(
+        self, connection: Connection, plan: Plan, removals: int, report: Report, *, dry: bool, now: float
+    ) -> str:
+        """Why this plan may not be sent; empty: it may. An override that is needed is told and written down."""
+        exceeded = _exceeded(self.measure(connection, plan, removals))
+        if not exceeded:
+            return ""
+        if not self.override:
+            return _stopped_by(exceeded)
+        report.notes.append(f"ceilings overridden ({self.override}): {exceeded}")
+        if not dry:
+            with self.ledger.engine.begin() as writing:
+                reason = f"{self.override} ({exceeded})"
+                decide(writing, "override", self.run.sync, reason, now, run=self.run.id)
+        return ""
 
     def obstacles(self, connection: Connection, measured: Sequence[Measured]) -> list[Obstacle]:
         """All that would keep the plan back, not only the first of it; an override lets it pass the ceilings."""
-        exceeded = "" if self.override else "; ".join(str(one) for one in measured if one.exceeded)
+        exceeded = "" if self.override else _exceeded(measured)
         found = {
             Barrier.HOLD: self._held(connection),
             Barrier.FIRST_CONTACT: self._not_met(connection),
-            Barrier.CEILING: exceeded and self.stopped_by(exceeded),
+            Barrier.CEILING: exceeded and _stopped_by(exceeded),
         }
         return [Obstacle(barrier, why) for barrier, why in found.items() if why]
-
-    def stopped_by(self, exceeded: str) -> str:
-        """The reason why nothing is sent: what would have been exceeded, and what to do."""
-        return (
-            f"stopped by a ceiling before the first request: {exceeded}. If that is right, run it again with "
-            '`override_ceilings: "why"` in the run\'s config.'
-        )
-
-    def record_override(self, exceeded: str, now: float) -> None:
-        """Write down that this run may do more than the ceilings allow, and why."""
-        with self.ledger.engine.begin() as connection:
-            decide(connection, "override", self.run.sync, f"{self.override} ({exceeded})", now, run=self.run.id)
 
     def park(self, connection: Connection, upserts: Sequence[Upsert]) -> list[Dropped]:
         """Those upserts that were rejected too often as they are, as rejected rows."""
@@ -185,3 +186,15 @@ class Gates:
             f"parked after {parked.times} rejections of the same payload: {parked.reason}. It is sent again when its "
             f"source changes, or after `pipelines ledger retry {self.run.sync}`."
         )
+
+
+def _exceeded(measured: Sequence[Measured]) -> str:
+    """Which ceilings would be broken, as a sentence; empty: none."""
+    return "; ".join(str(one) for one in measured if one.exceeded)
+
+
+def _stopped_by(exceeded: str) -> str:
+    return (
+        f"stopped by a ceiling before the first request: {exceeded}. If that is right, run it again with "
+        '`override_ceilings: "why"` in the run\'s config.'
+    )

@@ -135,6 +135,12 @@ class SyncSpec(BaseModel, ABC):
         description="Minutes after which a run sends nothing more, above 0; what is left is not sent, and the next run "
         "takes it up. `null`: no end.",
     )
+    partitions_per_run: int | None = Field(
+        default=None,
+        ge=1,
+        description="Partitions that a run of a backfill delivers at most; default: 92. The syncs of a table must "
+        "differ in it, or they would wait for each other in one run: where they would not, it is one less, or so.",
+    )
     where: str | None = Field(
         default=None, description="SQL condition over the row's columns (DuckDB); other rows are not selected."
     )

@@ -15,6 +15,7 @@ from pipelines.tables.source_spec import Kind, SourceSpec, Spec
 _STRPTIME = (
     r"^([^%]|%(-?[dHIjmMSy]|[aAbBcfgGnpuUVwWxXYzZ%]))*%-?[dDjymYBbcx]([^%]|%(-?[dHIjmMSy]|[aAbBcfgGnpuUVwWxXYzZ%]))*$"
 )
+_TIME_OF_DAY = r"^([01]\d|2[0-3]):[0-5]\d$"
 
 
 class Columns(Spec):
@@ -76,7 +77,7 @@ class RuleSpec(Spec):
 class ScheduleSpec(Spec):
     """When the table is extracted."""
 
-    at: str = Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$", description="Time of day in the table's timezone: 05:30.")
+    at: str = Field(pattern=_TIME_OF_DAY, description="Time of day in the table's timezone: 05:30.")
     lookback: int = Field(default=1, ge=1, le=366, description="How many of the newest partitions are read each time.")
 
 
@@ -132,6 +133,13 @@ class BaseTableSpec(Spec):
         le=1440,
         description="Standing check: minutes after its schedule's time in which the newest partition is to be "
         "extracted and delivered.",
+    )
+    retry_until: str | None = Field(
+        default=None,
+        pattern=_TIME_OF_DAY,
+        description="Time of day in the table's timezone: what its syncs could not deliver for a reason that may pass "
+        "by itself (an API that is down, a run's time over) is taken up every few minutes until that time comes next. "
+        "Works while the sensor `resume_stopped` is switched on. Default: only by hand.",
     )
 
     @field_validator("timezone")

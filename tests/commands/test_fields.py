@@ -15,11 +15,14 @@ from pipelines.cli import app
 from pipelines.commands.fields import ENVIRONMENT, render
 from pipelines.commands.fields_rows import READ
 from pipelines.commands.markdown import anchor, grid, prose
+from pipelines.components.maintenance import KEEP_RUNS_DAYS
+from pipelines.components.maintenance import VARIABLE as KEEP_RUNS
 from pipelines.delivery.errors import ConfigurationError
-from pipelines.delivery.ledger.retention import keep_days
+from pipelines.delivery.ledger.retention import days_of, keep_days
 from pipelines.destinations.base import SyncSpec
 from pipelines.destinations.formats import FORMATS, formatter
 from pipelines.home import Home
+from pipelines.instance import has_database
 from pipelines.tables.convert import convert
 from pipelines.tables.spec import AREA_CANONICAL, CANONICAL
 
@@ -121,10 +124,12 @@ class _Noting(Mapping[str, str]):
 
 
 def test_the_packages_own_variables_are_all_there(page: str) -> None:
-    """The page names the variables that a home and its ledger's retention are read from, and no others."""
+    """The page names the variables that a home, Dagster's database and what is kept are read from, and no others."""
     environ = _Noting()
     Home.of(environ)
+    has_database(environ)
     keep_days(environ)
+    days_of(environ, KEEP_RUNS, KEEP_RUNS_DAYS)
     assert environ.asked == set(ENVIRONMENT) == set(_cells(_sections(page)["The package's own variables"]))
 
 
