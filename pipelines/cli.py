@@ -9,6 +9,7 @@ from rich.console import Console
 
 from pipelines.cli_ledger import ledger_app
 from pipelines.cli_options import Folder, Json
+from pipelines.cli_plan import plan, send
 from pipelines.delivery.errors import PipelinesError
 from pipelines.sandbox.server import SandboxError
 
@@ -127,6 +128,10 @@ def adopt(
 
     choice = {"take_over": take_over, "keep": keep, "trust_source": trust_source}
     raise typer.Exit(run_adopt(sync, **choice, yes=yes, limit=limit, folder=folder, json=json))
+
+
+app.command()(plan)
+app.command()(send)
 
 
 @app.command()

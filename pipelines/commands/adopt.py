@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,9 +11,10 @@ from rich.console import Console
 from rich.progress import Progress
 
 from pipelines.commands.deployed import Deployed
-from pipelines.commands.printing import as_json, confirm, console, short, table
+from pipelines.commands.printing import as_json, confirm, console, duration, short, table
 from pipelines.commands.rename import former_name
 from pipelines.delivery.errors import AccountStopped, AccountUnavailable, ConfigurationError
+from pipelines.delivery.expected import expected_seconds
 from pipelines.home import Home
 
 if TYPE_CHECKING:
@@ -97,23 +99,15 @@ def _dry(contact: Contact, policy: Policy | None, notes: Console) -> int:
 
 def _announcement(contact: Contact) -> str:
     """What will be read, in how many requests, and how long that takes."""
-    from pipelines.components.adopting import seconds_for
-
     sync, account = contact.sync, contact.account
     keys = f"{sync.name}: the source has {len(contact.upserts)} keys for account {account.name} (mode {account.mode})"
     effort = contact.effort()
     if effort is None:
         return f"{keys}, which cannot be surveyed."
     limits = sync.settings.live_limits if sync.mode == "dry" else account.limits
-    seconds = seconds_for(effort.requests, limits, sync.share)
-    takes = "as fast as it answers" if seconds is None else f"{_duration(seconds)} at its pace"
+    seconds = asyncio.run(expected_seconds(effort.requests, limits.windows, share=sync.share))
+    takes = "as fast as it answers" if seconds is None else f"{duration(seconds)} at its pace"
     return f"{keys}. Looking takes about {effort.requests} requests ({effort.why}), {takes}."
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def _look(contact: Contact, policy: Policy | None, limit: int, notes: Console) -> Findings:

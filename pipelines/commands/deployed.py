@@ -34,6 +34,10 @@ class Deployed:
         tree, tables, syncs = read_deployment(folder or Path(pipelines.__file__).parent)
         return cls(tables, syncs, tree.defs_module_path.parent)
 
+    def table(self, name: str) -> AnyTable:
+        """The table of a sync of this deployment."""
+        return next(table for table in self.tables if table.name == name)
+
     def sync(self, name: str) -> SyncSpec:
         """The sync of that name.
 

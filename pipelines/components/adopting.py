@@ -12,7 +12,7 @@ from pipelines.components.said import newest_upserts
 from pipelines.components.sync_run import config_hash
 from pipelines.components.way import Errand, open_way
 from pipelines.delivery.adoption import Adoption, Findings, Policy, Progress
-from pipelines.delivery.destination import Effort, Limits, Surveying
+from pipelines.delivery.destination import Effort, Surveying
 from pipelines.delivery.errors import ConfigurationError
 from pipelines.delivery.ledger import Ledger, Priority, Run
 from pipelines.delivery.report import Traffic
@@ -81,10 +81,3 @@ class Contact:
                     progress=progress,
                 )
                 return adoption.trust() if policy is Policy.TRUSTED else await adoption.look(self.upserts)
-
-
-def seconds_for(requests: int, limits: Limits, share: float) -> float | None:
-    """How long so many requests take at the account's pace; None: no limit is known."""
-    if not limits.windows:
-        return None
-    return max(requests / max(1.0, window.requests * share) * window.seconds for window in limits.windows)

@@ -57,7 +57,7 @@ def bounded(heads: Sequence[str], rows: Sequence[Sequence[object]], total: int, 
         return "none"
     numbers = ["---:" if isinstance(cell, int | float) else "---" for cell in rows[0]]
     lines = [f"| {' | '.join(heads)} |", f"| {' | '.join(numbers)} |"]
-    lines += [f"| {' | '.join(_cell(str(cell)) for cell in row)} |" for row in rows]
+    lines += [f"| {' | '.join(as_cell(str(cell)) for cell in row)} |" for row in rows]
     if total > len(rows):
         lines.append(f"| | and {total - len(rows)} more {what} |{' |' * (len(heads) - 2)}")
     return "\n".join(lines)
@@ -90,13 +90,14 @@ def sample_table(
     shown = rows[:SHOWN]
     there = list(dict.fromkeys(name for row in shown for name in row))
     names = [*dict.fromkeys([*(name for name in first if name in there), *there])][:_COLUMNS]
-    lines = [f"| {' | '.join(map(_cell, names))} |", f"| {' | '.join('---' for _ in names)} |"]
-    lines += [f"| {' | '.join(_cell(row.get(name) or '') for name in names)} |" for row in shown]
+    lines = [f"| {' | '.join(map(as_cell, names))} |", f"| {' | '.join('---' for _ in names)} |"]
+    lines += [f"| {' | '.join(as_cell(row.get(name) or '') for name in names)} |" for row in shown]
     if count > len(shown):
         lines.append(f"\nand {count - len(shown)} more")
     return "\n".join(lines)
 
 
-def _cell(text: str) -> str:
+def as_cell(text: str) -> str:
+    """A text for a cell of a Markdown table: on one line, cut where it is long."""
     line = " ".join(text.replace("|", "\\|").split())
     return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"

@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
@@ -19,6 +19,7 @@ from typing import NamedTuple
 import orjson
 import pyarrow as pa
 
+from pipelines.components.planning import Preview, preview
 from pipelines.components.vanishing import NotListed, NotSeen, vanishing_of
 from pipelines.components.way import Errand, OpenPort, http_port, open_way
 from pipelines.delivery.caller import Patience
@@ -27,7 +28,7 @@ from pipelines.delivery.deliver import Delivery
 from pipelines.delivery.gates import Gates
 from pipelines.delivery.ledger import Ledger, Priority, Run
 from pipelines.delivery.report import Report, conservation_gap
-from pipelines.delivery.upsert import UNDELIVERED, Built, Outcome, Upsert
+from pipelines.delivery.upsert import UNDELIVERED, Built, Dropped, Outcome, Upsert
 from pipelines.destinations.accounts import Account, read_account
 from pipelines.destinations.base import SyncSpec
 from pipelines.home import Home
@@ -36,6 +37,7 @@ from pipelines.tables.spec import AnyTable
 from pipelines.tables.store import PartitionStore
 
 _NEWER_AT_A_TIME = 7
+_NOT_CHOSEN = "it is not among the keys that were chosen: a later run sends it"
 _WRONG = (Outcome.REJECTED, Outcome.INVALID, Outcome.QUARANTINED)
 
 Progress = Callable[[int, int], None]
@@ -46,7 +48,8 @@ class Order:
     """What is asked of a run.
 
     `resend_before`: send also what is unchanged and was accepted before this Unix time. `override`: why this run may
-    break the ceilings.
+    break the ceilings. `dry`: plan only, and show so many changes (`sample`) of each partition; None: all. `keys`:
+    nothing but these is delivered, or planned; of their outcomes the report tells each, and no key is taken away.
     """
 
     run_id: str
@@ -55,6 +58,8 @@ class Order:
     resend_before: float | None = None
     dry: bool = False
     override: str = ""
+    keys: Collection[str] | None = None
+    sample: int | None = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +105,16 @@ class PartitionResult:
 
 @dataclass(frozen=True, slots=True)
 class SyncResult:
-    """What a run of a sync did. `missing`: partitions whose table was never stored, and what to do about it."""
+    """What a run of a sync did. `missing`: partitions whose table was never stored, and what to do about it.
+
+    `preview`: of a dry run, what it would do.
+    """
 
     results: Mapping[str, PartitionResult]
     report: Report
     missing: Mapping[str, str] = field(default_factory=dict)
     seconds: float = 0.0
+    preview: Preview | None = None
 
 
 class _Wanted(NamedTuple):
@@ -155,21 +164,30 @@ class SyncRunner:
             return SyncResult({}, Report(), missing, time.monotonic() - started)
         with closing(Ledger(self.home.ledger_url)) as ledger:
             run = Run(order.run_id, self.sync.name, config_hash(self.sync), ledger.clock(), present)
-            wanted = self._read(store, present, stored)
-            report = asyncio.run(self._deliver(account, order, ledger, run, wanted))
+            wanted = self._read(store, order, present, stored)
+            if order.keys is not None:
+                run = replace(run, partitions=sorted({one.partition for one in wanted.built.upserts}))
+            report, foreseen = asyncio.run(self._deliver(account, order, ledger, run, wanted))
         report.notes.extend(wanted.vanishing.notes if wanted.vanishing else ())
         results = {partition: self._account(store, partition, report, last=present[-1]) for partition in present}
-        return SyncResult(results, report, missing, time.monotonic() - started)
+        return SyncResult(results, report, missing, time.monotonic() - started, foreseen)
 
-    def _read(self, store: PartitionStore, present: Sequence[str], stored: Collection[str]) -> _Wanted:
+    def _plans(self, order: Order) -> bool:
+        """Whether nothing is sent or written down."""
+        return order.dry or self.sync.mode == "dry"
+
+    def _read(self, store: PartitionStore, order: Order, present: Sequence[str], stored: Collection[str]) -> _Wanted:
         built = self.sync.build(store.read(valid_of(self.sync.table), present))
         vanishing = vanishing_of(
             self.sync, self.table, built, present, store=store, folder=self.folder, environ=self.environ
         )
         if isinstance(vanishing, NotListed):
             built = vanishing.built
-        with no_cycles():
-            self._store_upserts(store, present, built)
+        if order.keys is not None:
+            built, vanishing = _chosen(built, order.keys), None
+        elif not self._plans(order):
+            with no_cycles():
+                self._store_upserts(store, present, built)
         newest = {} if self.sync.dated else self._newer_in_store(store, present, stored, built.upserts)
         return _Wanted(built, newest, vanishing)
 
@@ -180,10 +198,17 @@ class SyncRunner:
         ledger: Ledger,
         run: Run,
         wanted: _Wanted,
-    ) -> Report:
-        report = Report()
+    ) -> tuple[Report, Preview | None]:
+        report = Report(keys=None if order.keys is None else {})
+        dry = self._plans(order)
         errand = Errand(
-            order.priority, report.traffic, order.run_id, self.patience, self.open_port, self.sync.max_minutes
+            order.priority,
+            report.traffic,
+            order.run_id,
+            self.patience,
+            self.open_port,
+            self.sync.max_minutes,
+            plans=dry,
         )
         async with open_way(self.sync, account, ledger, errand) as way:
             delivery = Delivery(
@@ -203,11 +228,18 @@ class SyncRunner:
                     park_after=self.sync.park_after,
                 ),
                 resend_before=order.resend_before,
-                dry=order.dry or account.mode == "dry",
+                dry=dry,
                 report=report,
                 progress=self.progress,
             )
-            return await delivery.deliver(*wanted)
+            await delivery.deliver(*wanted)
+            if delivery.foreseen is None:
+                return report, None
+            notes = wanted.vanishing.notes if wanted.vanishing else ()
+            plan = await preview(
+                self.sync, way, delivery.foreseen, partitions=run.partitions, sample=order.sample, notes=notes
+            )
+            return report, plan
 
     def _newer_in_store(
         self, store: PartitionStore, present: Sequence[str], stored: Collection[str], upserts: Iterable[Upsert]
@@ -241,6 +273,16 @@ class SyncRunner:
             for counter in (report.removed, report.removal_failed, report.removal_left)
         )
         return PartitionResult(store.rows(self.sync.table, partition), counts, *removals)
+
+
+def _chosen(built: Built, keys: Collection[str]) -> Built:
+    """The same with all upserts of other keys as not sent."""
+    left = [
+        Dropped(Outcome.NOT_SENT, one.partition, one.rows, _NOT_CHOSEN, one.key)
+        for one in built.upserts
+        if one.key not in keys
+    ]
+    return Built([one for one in built.upserts if one.key in keys], [*built.dropped, *left])
 
 
 def _table(upserts: Sequence[Upsert]) -> pa.Table:

@@ -7,6 +7,7 @@ import dagster as dg
 
 from pipelines.components.events import CheckOutcome, Story
 from pipelines.components.heatmap import Day, calendar
+from pipelines.components.plan_page import plan_metadata
 from pipelines.components.reasons import reasons_table
 from pipelines.components.sync_run import PartitionResult, SyncResult, upserts_of
 from pipelines.delivery.upsert import ACCEPTED, Outcome
@@ -17,10 +18,11 @@ from pipelines.tables.grains import SNAPSHOT
 def observations(key: dg.AssetKey, sync: SyncSpec, result: SyncResult) -> Iterator[Any]:
     """A dry run leaves partitions as they are: nothing was delivered, so nothing turns green."""
     for partition, account in result.results.items():
+        planned = plan_metadata(result.preview, partition) if result.preview else {}
         yield dg.AssetObservation(
             key,
             partition=None if partition == SNAPSHOT else partition,
-            metadata={"dry": True, **_metadata(sync, partition, account, result)},
+            metadata={"dry": True, **planned, **_metadata(sync, partition, account, result)},
         )
 
 

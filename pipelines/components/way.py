@@ -12,7 +12,7 @@ from pipelines.delivery.deadline import Deadline
 from pipelines.delivery.destination import Destination
 from pipelines.delivery.http import HttpPort
 from pipelines.delivery.ledger import Ledger, Priority, Scope, Turn
-from pipelines.delivery.messages import Port
+from pipelines.delivery.messages import NotSent, Port, Request
 from pipelines.delivery.pace import Pace
 from pipelines.delivery.report import Traffic
 from pipelines.destinations.accounts import Account
@@ -32,6 +32,23 @@ def http_port(account: Account) -> HttpPort:
     )
 
 
+class _Nowhere:
+    """A way out that nothing leaves through: what only plans cannot ask an API, whatever its destination does."""
+
+    async def send(self, request: Request) -> NotSent:
+        return NotSent(f"{request}: a plan makes no request")
+
+    async def aclose(self) -> None:
+        pass
+
+
+@asynccontextmanager
+async def no_port(account: Account) -> AsyncIterator[Port]:
+    """For a plan: no connection is opened."""
+    del account
+    yield _Nowhere()
+
+
 @dataclass(frozen=True, slots=True)
 class Way:
     """What it takes to speak to a sync's account, and to write down what was said."""
@@ -49,7 +66,7 @@ class Errand:
     """What is wanted of an account.
 
     `traffic`: where requests are counted; `run`: whom others see waiting or sending; `open_port`: what its requests
-    leave through; `minutes`: how long it may go on.
+    leave through; `minutes`: how long it may go on; `plans`: nothing is sent or written down.
     """
 
     priority: Priority
@@ -58,6 +75,7 @@ class Errand:
     patience: Patience = field(default_factory=Patience)
     open_port: OpenPort = http_port
     minutes: float | None = None
+    plans: bool = False
 
 
 @asynccontextmanager
@@ -68,8 +86,9 @@ async def open_way(sync: SyncSpec, account: Account, ledger: Ledger, errand: Err
         AddressChanged: a live account has state under another address.
         LedgerError: the ledger cannot be used.
     """
-    async with errand.open_port(account) as port:
-        scope = ledger.scope(account.name, account.mode, account.address_hash, account.sandbox_id or "", time.time())
+    async with (no_port if errand.plans else errand.open_port)(account) as port:
+        place = (account.name, account.mode, account.address_hash, account.sandbox_id or "")
+        scope = ledger.planned_scope(*place) if errand.plans else ledger.scope(*place, time.time())
         destination = sync.connect(account)
         deadline = None if errand.minutes is None else Deadline(ledger.clock() + errand.minutes * 60, errand.minutes)
         caller = Caller(
@@ -82,9 +101,13 @@ async def open_way(sync: SyncSpec, account: Account, ledger: Ledger, errand: Err
             guard=lambda: turn.check(),  # noqa: PLW0108 (the turn is made of this caller)
             clock=ledger.clock,
         )
-        quota = f"{account.mode}.{sync.quota or account.name}"
-        turn = Turn(ledger, quota, errand.priority, caller, run=errand.run, deadline=deadline)
+        turn = Turn(ledger, quota_of(sync, account.mode), errand.priority, caller, run=errand.run, deadline=deadline)
         yield Way(account, ledger, scope, turn, destination, caller)
+
+
+def quota_of(sync: SyncSpec, mode: str) -> str:
+    """What a sync's account shares its allowance and its turn under."""
+    return f"{mode}.{sync.quota or sync.account}"
 
 
 def _rules(account: Account, destination: Destination) -> AccountRules:

@@ -18,9 +18,11 @@ from pipelines.delivery.caller import MAYBE_LANDED, Caller
 from pipelines.delivery.cycles import no_cycles
 from pipelines.delivery.destination import Destination, Limits, Remarking
 from pipelines.delivery.errors import AccountUnavailable
+from pipelines.delivery.foreseen import Foreseen
 from pipelines.delivery.gates import Gates
 from pipelines.delivery.ledger import Attempt, Ledger, Record, Run, Scope, State, Turn
 from pipelines.delivery.ledger.reads import note_done, note_reads, read_later
+from pipelines.delivery.ledger.removals import count_known
 from pipelines.delivery.leftovers import Leftovers
 from pipelines.delivery.plan import Plan
 from pipelines.delivery.planning import LOOK_UP, Planner
@@ -55,6 +57,8 @@ class Delivery:
     report: Report = field(default_factory=Report)
     progress: Callable[[int, int], None] | None = None
     clock: Callable[[], float] = time.time
+    foreseen: Foreseen | None = None
+    """What a real run would do: after a dry one."""
     _planner: Planner = field(init=False)
     _preparation: Preparation = field(init=False)
     _closing: Closing = field(init=False)
@@ -93,6 +97,8 @@ class Delivery:
             plan = plan.without(parked)
             vanished = self._find_vanished(connection, vanishing, attempts)
             barred = self._barred(connection, plan, vanished)
+            if self.dry:
+                self.foreseen = self._foresee(connection, plan, len(attempts))
         self.report.drop(plan.invalid)
         if self.dry:
             count_settled(self.report, plan)
@@ -145,6 +151,14 @@ class Delivery:
         return self.gates.closed(connection) or self.gates.over_ceilings(
             connection, plan, vanished, self.report, dry=self.dry, now=self.clock()
         )
+
+    def _foresee(self, connection: Connection, plan: Plan, unanswered: int) -> Foreseen:
+        vanished = self._remover.left if self._remover is not None else ()
+        known = count_known(connection, self.scope, self.run.sync)
+        if self.gates is None:
+            return Foreseen(plan, vanished, unanswered, known)
+        measured = self.gates.measure(connection, plan, len(vanished))
+        return Foreseen(plan, vanished, unanswered, known, measured, self.gates.obstacles(connection, measured))
 
     def _park(self, connection: Connection, upserts: Sequence[Upsert]) -> set[str]:
         """The keys whose upsert was rejected too often as it is; those upserts are accounted for here."""

@@ -84,6 +84,16 @@ class Destination(Protocol):
         """The request that would deliver the upsert, for people: method and path."""
         ...
 
+    def cost(self, upserts: Sequence[Upsert], *, removed: int, standing: int) -> Effort:
+        """How many requests a run makes that sends these and takes so many keys away, if all goes well at once.
+
+        Args:
+            upserts: What is to be sent; with none of them and nothing to remove a run makes no request.
+            removed: Keys to be taken away.
+            standing: Keys of the sync that stand at the account, as far as is known.
+        """
+        ...
+
 
 @runtime_checkable
 class Ordered(Protocol):
@@ -171,7 +181,7 @@ class Sighting:
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How many requests a survey makes, about, and for what."""
+    """How many requests are made, about, and for what."""
 
     requests: int
     why: str

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from enum import StrEnum
 
 from sqlalchemy import Connection
 
@@ -45,6 +46,40 @@ class Ceiling:
 
 
 @dataclass(frozen=True, slots=True)
+class Measured:
+    """What a plan would do, beside its ceiling; `allowed` None: no bound."""
+
+    name: str
+    count: int
+    ceiling: Ceiling | None = None
+    allowed: float | None = None
+
+    @property
+    def exceeded(self) -> bool:
+        """Whether the plan would do more than it may."""
+        return self.allowed is not None and self.count > self.allowed
+
+    def __str__(self) -> str:
+        return f"{self.count} keys would be {self.name}, the ceiling is {self.ceiling} ({self.allowed:g} here)"
+
+
+class Barrier(StrEnum):
+    """What may keep a whole plan back."""
+
+    HOLD = "hold"
+    FIRST_CONTACT = "first_contact"
+    CEILING = "ceiling"
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """Why a plan may not be sent, and what to do about it."""
+
+    barrier: Barrier
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Ceilings:
     """What one plan may do at most; None: no bound."""
 
@@ -52,14 +87,13 @@ class Ceilings:
     changed: Ceiling | None = None
     removed: Ceiling | None = field(default_factory=lambda: Ceiling(percent=10, count=100))
 
-    def exceeded(self, wanted: Mapping[str, int], known: int) -> str:
-        """Which ceilings `wanted` (counts by the names above) would break, as a sentence; empty: none."""
-        said = []
-        for name, count in wanted.items():
-            ceiling: Ceiling | None = getattr(self, name)
-            if ceiling is not None and count > ceiling.allowed(known):
-                said.append(f"{count} keys would be {name}, the ceiling is {ceiling} ({ceiling.allowed(known):g} here)")
-        return "; ".join(said)
+    def measure(self, wanted: Mapping[str, int], known: int) -> list[Measured]:
+        """`wanted`, counts by the names above, beside the ceilings, where so many keys are known."""
+        ceilings: dict[str, Ceiling | None] = {name: getattr(self, name) for name in wanted}
+        return [
+            Measured(name, count) if (one := ceilings[name]) is None else Measured(name, count, one, one.allowed(known))
+            for name, count in wanted.items()
+        ]
 
     @property
     def need_known(self) -> bool:
@@ -84,32 +118,41 @@ class Gates:
 
     def closed(self, connection: Connection) -> str:
         """Why the sync may send nothing at all; empty: it may."""
+        return self._held(connection) or self._not_met(connection)
+
+    def _held(self, connection: Connection) -> str:
         held = hold_of(connection, self.run.sync)
-        if held is not None:
-            since = datetime.fromtimestamp(held.since, UTC).strftime("%Y-%m-%d %H:%M UTC")
-            return (
-                f"held since {since} by {held.who}: {held.reason or 'no reason given'}. "
-                f"`pipelines release {self.run.sync}` lets it send again."
-            )
-        if self.scope.mode == "live" and not has_contact(connection, self.scope, self.run.sync):
-            return (
-                f"first contact with account {self.scope.account}: nothing is sent before somebody has seen what "
-                f"stands there. `pipelines adopt {self.run.sync}` reads the account, shows it and lets the sync send."
-            )
-        return ""
+        if held is None:
+            return ""
+        since = datetime.fromtimestamp(held.since, UTC).strftime("%Y-%m-%d %H:%M UTC")
+        return (
+            f"held since {since} by {held.who}: {held.reason or 'no reason given'}. "
+            f"`pipelines release {self.run.sync}` lets it send again."
+        )
+
+    def _not_met(self, connection: Connection) -> str:
+        if self.scope.mode != "live" or has_contact(connection, self.scope, self.run.sync):
+            return ""
+        return (
+            f"first contact with account {self.scope.account}: nothing is sent before somebody has seen what "
+            f"stands there. `pipelines adopt {self.run.sync}` reads the account, shows it and lets the sync send."
+        )
+
+    def measure(self, connection: Connection, plan: Plan, removals: int) -> list[Measured]:
+        """What the plan would do, beside the ceilings."""
+        wanted = {"created": len(plan.create), "changed": len(plan.update), "removed": removals}
+        counts = any(wanted.values()) and self.ceilings.need_known
+        return self.ceilings.measure(wanted, count_known(connection, self.scope, self.run.sync) if counts else 0)
 
     def over_ceilings(
         self, connection: Connection, plan: Plan, removals: int, report: Report, *, dry: bool, now: float
     ) -> str:
         """Why this plan may not be sent; empty: it may. An override that is needed is told and written down."""
-        exceeded = self._exceeded(connection, plan, removals)
+        exceeded = _exceeded(self.measure(connection, plan, removals))
         if not exceeded:
             return ""
         if not self.override:
-            return (
-                f"stopped by a ceiling before the first request: {exceeded}. If that is right, run it again with "
-                '`override_ceilings: "why"` in the run\'s config.'
-            )
+            return _stopped_by(exceeded)
         report.notes.append(f"ceilings overridden ({self.override}): {exceeded}")
         if not dry:
             with self.ledger.engine.begin() as writing:
@@ -117,13 +160,15 @@ class Gates:
                 decide(writing, "override", self.run.sync, reason, now, run=self.run.id)
         return ""
 
-    def _exceeded(self, connection: Connection, plan: Plan, removals: int) -> str:
-        """Which ceilings the plan breaks, as a sentence; empty: none."""
-        wanted = {"created": len(plan.create), "changed": len(plan.update), "removed": removals}
-        if not any(wanted.values()):
-            return ""
-        known = count_known(connection, self.scope, self.run.sync) if self.ceilings.need_known else 0
-        return self.ceilings.exceeded(wanted, known)
+    def obstacles(self, connection: Connection, measured: Sequence[Measured]) -> list[Obstacle]:
+        """All that would keep the plan back, not only the first of it; an override lets it pass the ceilings."""
+        exceeded = "" if self.override else _exceeded(measured)
+        found = {
+            Barrier.HOLD: self._held(connection),
+            Barrier.FIRST_CONTACT: self._not_met(connection),
+            Barrier.CEILING: exceeded and _stopped_by(exceeded),
+        }
+        return [Obstacle(barrier, why) for barrier, why in found.items() if why]
 
     def park(self, connection: Connection, upserts: Sequence[Upsert]) -> list[Dropped]:
         """Those upserts that were rejected too often as they are, as rejected rows."""
@@ -141,3 +186,15 @@ class Gates:
             f"parked after {parked.times} rejections of the same payload: {parked.reason}. It is sent again when its "
             f"source changes, or after `pipelines ledger retry {self.run.sync}`."
         )
+
+
+def _exceeded(measured: Sequence[Measured]) -> str:
+    """Which ceilings would be broken, as a sentence; empty: none."""
+    return "; ".join(str(one) for one in measured if one.exceeded)
+
+
+def _stopped_by(exceeded: str) -> str:
+    return (
+        f"stopped by a ceiling before the first request: {exceeded}. If that is right, run it again with "
+        '`override_ceilings: "why"` in the run\'s config.'
+    )

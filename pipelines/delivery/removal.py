@@ -59,6 +59,11 @@ class Remover:
         self._left = [one for one in known if one.key in gone]
         return len(self._left)
 
+    @property
+    def left(self) -> Sequence[Known]:
+        """What has vanished and is still to be taken away."""
+        return self._left
+
     def leave(self, reason: str) -> None:
         """Nothing is taken away in this run."""
         if self._left:

@@ -88,6 +88,8 @@ class Report:
     removed: Counter[str] = field(default_factory=Counter)
     removal_failed: Counter[str] = field(default_factory=Counter)
     removal_left: Counter[str] = field(default_factory=Counter)
+    keys: dict[str, tuple[Outcome, str]] | None = None
+    """What became of each key, and why; None: not wanted, since there may be millions."""
 
     def count(self, upsert: Upsert, outcome: Outcome, reason: str = "") -> None:
         """Account for an upsert's rows."""
@@ -119,6 +121,8 @@ class Report:
 
     def _add(self, partition: str, outcome: Outcome, rows: int, reason: str, key: str | None) -> None:
         self.counts[partition][outcome] += rows
+        if self.keys is not None and key is not None:
+            self.keys[key] = outcome, reason
         if reason:
             entry = self.reasons[partition][outcome, reason]
             entry.rows += rows

@@ -54,7 +54,7 @@ class Upsert(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """Source rows that never became an upsert: `invalid` or `not_selected`, and why."""
+    """Source rows that nothing is sent for: no upsert was made of them, or it is not to be sent; and why."""
 
     outcome: Outcome
     partition: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -100,6 +100,8 @@ class SyncSpec(BaseModel, ABC):
     """Whether a key belongs to one date; else it shows the latest value only, whatever the date."""
     removal: ClassVar[Literal["remove", "deactivate"]] = "remove"
     """How this API lets go of a key."""
+    retired: ClassVar[Mapping[str, Any]] = {}
+    """The fields by which an entry is out of use, where the API lets go of it so: else it is gone."""
     settings: ClassVar[type[Settings]]
     """What the account of such a sync reads from the environment."""
     documentation: ClassVar[str]
@@ -271,6 +273,11 @@ class SyncSpec(BaseModel, ABC):
     @abstractmethod
     def normalise(self, payload: Payload) -> Payload:
         """The payload as it is compared: see `delivery.destination.Destination.normalise`."""
+
+    def words(self, payload: Payload) -> Mapping[str, str]:
+        """Paths of the payload's fields (`delivery.compare.flat`) that say little -> what people call them."""
+        del payload
+        return {}
 
     @abstractmethod
     def connect(self, account: Account) -> Destination:

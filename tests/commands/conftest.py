@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import pytest
 
 from pipelines.cli import main
+from pipelines.home import Home
+from pipelines.sandbox import SandboxServer
 from tests.components.conftest import empty_home, home, instance, sandbox_home, server, write
 
 __all__ = ["empty_home", "home", "instance", "sandbox_home", "server", "write"]
@@ -62,3 +64,13 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
         return Said(int(ended.value.code or 0), printed.out, re.sub(r"\s+", " ", printed.err))
 
     return run
+
+
+@pytest.fixture
+def live(home: Home, server: SandboxServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All accounts have settings as real ones do, without a limit that a test would wait for."""
+    card = home.read_card()
+    assert card is not None
+    for api, settings in card.accounts.items():
+        for name, value in {**settings, "RATE": "1000/s", "IN_FLIGHT": "8"}.items():
+            monkeypatch.setenv(f"{api}_{name}".upper(), value)

@@ -28,6 +28,37 @@ attributes:
   start: "2013-01-01"
   columns: {date: reading_date, team: team_code, kpi: kpi_code, actual: value}
 """
+FLOOR = """type: pipelines.ValueStreamerSync
+attributes:
+  name: floor
+  table: readings
+  account: valuestreamer
+  mode: sandbox
+  team_id: valuestreamer_team_id
+  kpi_id: valuestreamer_kpi_id
+  actual: {column: actual, id: valuestreamer_actual_id}
+  target: none
+"""
+STATUSES = """type: pipelines.DnsimpleSync
+attributes:
+  name: statuses
+  table: readings
+  account: dnsimple
+  mode: sandbox
+  resource: dnsimple_resource
+  context: departures
+  state: {column: actual, steps: [{at_least: 40, state: ok}], otherwise: error}
+  title: "{actual:integer} departures"
+"""
+AREAS = """type: pipelines.AreaTable
+attributes:
+  name: areas
+  source: {files: "exports/areas.csv"}
+  timezone: America/New_York
+"""
+UNITS = """type: pipelines.FeedbackHouseSync
+attributes: {name: units, table: areas, account: feedback_house, mode: sandbox, tags: null}
+"""
 Reading = tuple[str, str, object]
 """Team, KPI and value."""
 
@@ -54,6 +85,13 @@ class Operated:
                 [("reading_date", "team_code", "kpi_code", "value"), *((day, *row) for row in rows)]
             )
         self.extract(day, table=table)
+
+    def org(self, *rows: str) -> None:
+        """Write the areas' file, a line of code, name, parent and active for each, and extract it."""
+        path = self.folder / "exports" / "areas.csv"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("\n".join(["area_code,area_name,parent_code,active,tags", *(f"{row}," for row in rows)]) + "\n")
+        self.extract("snapshot", table="areas")
 
     def extract(self, partition: str, *, table: str = "readings") -> None:
         """Bring a partition of a table into the store."""

@@ -7,14 +7,12 @@ from typing import Any
 import orjson
 import pytest
 
-from pipelines.components.adopting import seconds_for
-from pipelines.delivery.destination import Limits, Window
 from pipelines.delivery.ledger import Ledger
 from pipelines.home import Home
 from pipelines.sandbox import SandboxServer
 from tests.commands.conftest import BOARD, Command, Said
 from tests.commands.hand import by_hand
-from tests.commands.operating import DAY, NEXT, READINGS, Operated, counts
+from tests.commands.operating import AREAS, DAY, FLOOR, NEXT, READINGS, STATUSES, UNITS, Operated, counts
 from tests.components.conftest import Write
 from tests.components.deploying import READS_YAML
 
@@ -22,47 +20,6 @@ pytestmark = READS_YAML
 
 AA, B6, DL = "departures-EWR-AA", "departures-JFK-B6", "departures-JFK-DL"
 ROWS = [("EWR-AA", "departures", 10), ("JFK-B6", "departures", 40), ("JFK-DL", "departures", 50)]
-FLOOR = """type: pipelines.ValueStreamerSync
-attributes:
-  name: floor
-  table: readings
-  account: valuestreamer
-  mode: sandbox
-  team_id: valuestreamer_team_id
-  kpi_id: valuestreamer_kpi_id
-  actual: {column: actual, id: valuestreamer_actual_id}
-  target: none
-"""
-STATUSES = """type: pipelines.DnsimpleSync
-attributes:
-  name: statuses
-  table: readings
-  account: dnsimple
-  mode: sandbox
-  resource: dnsimple_resource
-  context: departures
-  state: {column: actual, steps: [{at_least: 40, state: ok}], otherwise: error}
-  title: "{actual:integer} departures"
-"""
-AREAS = """type: pipelines.AreaTable
-attributes:
-  name: areas
-  source: {files: "exports/areas.csv"}
-  timezone: America/New_York
-"""
-UNITS = """type: pipelines.FeedbackHouseSync
-attributes: {name: units, table: areas, account: feedback_house, mode: sandbox, tags: null}
-"""
-
-
-@pytest.fixture
-def live(home: Home, server: SandboxServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All accounts have settings as real ones do, without a limit that a test would wait for."""
-    card = home.read_card()
-    assert card is not None
-    for api, settings in card.accounts.items():
-        for name, value in {**settings, "RATE": "1000/s", "IN_FLIGHT": "8"}.items():
-            monkeypatch.setenv(f"{api}_{name}".upper(), value)
 
 
 @pytest.fixture
@@ -380,17 +337,3 @@ def test_what_cannot_be_meant_is_refused(board: Operated, command: Command) -> N
         file.unlink()
     assert "Materialize readings first" in refused(command, board, "--keep", "--yes").err
     assert board.control.counts("stativate")["requests"] == 0
-
-
-@pytest.mark.parametrize(
-    ("windows", "share", "seconds"),
-    [
-        ((), 1.0, None),
-        ((Window(1, 1.0),), 1.0, 145.0),
-        ((Window(5, 1.0), Window(100, 3600.0)), 1.0, 5220.0),
-        ((Window(10, 1.0),), 0.5, 29.0),
-    ],
-)
-def test_how_long_a_look_takes(windows: tuple[Window, ...], share: float, seconds: float | None) -> None:
-    """The slowest of an account's limits decides, and the sync's share of it."""
-    assert seconds_for(145, Limits(windows), share) == seconds

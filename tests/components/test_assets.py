@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from pipelines.destinations.base import CeilingsSpec, Threshold
 from tests.components.conftest import Deploy
-from tests.components.deploying import BOARD, FLOOR, ROWS, TABLE, Deployment, board, floor, higher
+from tests.components.deploying import BOARD, FLOOR, ROWS, TABLE, Deployment, board, deployed, floor, higher
 
 DAYS = ("2013-01-01", "2013-01-02", "2013-01-03")
 RAW, VALID, QUARANTINE = TABLE, f"{TABLE}_valid", f"{TABLE}_quarantine"
@@ -224,9 +225,30 @@ def test_a_dry_run_sends_nothing_and_turns_nothing_green(whole: Deployment) -> N
     (facts,) = told.observed(BOARD).values()
     assert facts.items() >= {"dry": True, "not_sent": 4, "requests": 0}.items()
     assert "dry: would create" in facts["reasons"]
+    assert facts.items() >= {"would_create": 4, "would_update": 0, "expected_requests": 4}.items()
+    assert '| departures-EWR-AA | create |  |  | {"name":"' in facts["changes"]
+    assert facts["verdict"] == "nothing stands in the way"
+    assert "| removed | 0 | 100 keys and 10 % of the keys delivered so far | 100 |" in facts["ceilings"]
     assert whole.statuses(BOARD) == {}
     assert whole.control.counts()["requests"] == 0
     assert whole.deliver(BOARD, DAYS[0]).counts(BOARD) == {DAYS[0]: {"extracted": 4, "accepted": 4}}
+
+
+def test_a_dry_run_shows_the_changes_of_each_day(whole: Deployment) -> None:
+    """Each partition is observed with its own changes, old and new, and with what would stop the run."""
+    for day, value in (DAYS[0], 10), (DAYS[1], 12):
+        whole.export(day, [("EWR-AA", "departures", value)])
+        whole.extract(day)
+        if day == DAYS[0]:
+            whole.deliver(BOARD, day)
+    ceilings = CeilingsSpec(changed=Threshold(count=0))
+    parts = {"folder": whole.folder, "instance": whole.instance, "home": whole.home, "control": whole.control}
+    strict = deployed(syncs=[board(ceilings=ceilings)], **parts)
+    told = strict.deliver(BOARD, DAYS[0], DAYS[1], dry_run=True).observed(BOARD)
+    assert (told[DAYS[0]]["changes"], told[DAYS[0]]["would_update"]) == ("none", 0)
+    assert (told[DAYS[1]]["would_update"], told[DAYS[0]]["superseded"]) == (1, 1)
+    assert "| departures-EWR-AA | update | value | 10 | 12 |" in told[DAYS[1]]["changes"]
+    assert all("override_ceilings" in facts["verdict"] for facts in told.values())
 
 
 def test_a_sync_in_mode_dry_needs_no_account(deploy: Deploy) -> None:

@@ -91,6 +91,16 @@ async def test_a_removed_key_can_be_set_again(case: Case, connect: Connect) -> N
     assert await stands(way, upsert)
 
 
+async def test_a_removal_costs_what_it_says(case: Case, connect: Connect) -> None:
+    """Taking keys away makes as many requests as are foretold, what is read before it included."""
+    way, some = connect(case), [case.upsert(day=day) for day in (5, 6, 7)]
+    await way.deliver(*some)
+    fresh = connect(case)
+    for one in some[:2]:
+        await fresh.destination.remove(one.key, one.payload, fresh.call)
+    assert len(fresh.call.lines) == fresh.destination.cost([], removed=2, standing=3).requests
+
+
 async def test_a_refused_upsert_stands_alone(case: Case, connect: Connect, control: Control) -> None:
     """One bad upsert is rejected with the API's words; those around it are delivered."""
     way = connect(case)

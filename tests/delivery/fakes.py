@@ -13,7 +13,7 @@ import orjson
 from pipelines.delivery.caller import AccountRules, Caller, Patience
 from pipelines.delivery.deadline import Deadline
 from pipelines.delivery.deliver import Delivery
-from pipelines.delivery.destination import Found, Limits
+from pipelines.delivery.destination import Effort, Found, Limits
 from pipelines.delivery.errors import PipelinesError
 from pipelines.delivery.fingerprint import fingerprint
 from pipelines.delivery.gates import Gates
@@ -147,6 +147,9 @@ class FakeDestination:
 
     def describe(self, upsert: Upsert) -> str:
         return f"PUT /{upsert.key}"
+
+    def cost(self, upserts: Sequence[Upsert], *, removed: int, standing: int) -> Effort:
+        return Effort(len(upserts) + removed, "one for each key")
 
 
 def verdict_of(exchange: Exchange) -> Verdict:

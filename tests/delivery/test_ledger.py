@@ -130,6 +130,25 @@ def test_new_tenant_starts_with_an_empty_state(ledger: Ledger) -> None:
     assert not ledger.confirm_address("a", "y", 1.0, same_tenant=True)
 
 
+def test_a_plan_finds_its_state_and_writes_nothing(ledger: Ledger) -> None:
+    """Looking adds and changes no scope; mode dry is planned from the live state; a changed address stops it."""
+    old = ledger.scope("a", "sandbox", "x", "id-1", 0.0)
+    ledger.scope("a", "sandbox", "x", "id-2", 0.0)
+    with ledger.reading() as connection:
+        before = connection.execute(schema.scopes.select()).all()
+    assert ledger.planned_scope("a", "sandbox", "x", "id-1") == old
+    assert ledger.planned_scope("a", "sandbox", "moved", "id-1").id not in {row.id for row in before}
+    assert ledger.planned_scope("a", "dry", "", "").mode == "live"
+    with ledger.reading() as connection:
+        assert connection.execute(schema.scopes.select()).all() == before
+    live = ledger.scope("a", "live", "x", "", 0.0)
+    assert ledger.planned_scope("a", "dry", "", "") == live
+    with ledger.engine.begin() as connection:
+        ledger.record(connection, live, RUN, [record("k", 1)], 1.0)
+    with pytest.raises(AddressChanged, match="pipelines confirm a"):
+        ledger.planned_scope("a", "live", "y", "")
+
+
 def test_open_outcome_counts_its_tries_and_keeps_its_first_time(ledger: Ledger) -> None:
     """The same upsert rejected twice is one row: tried twice, open since the first time."""
     scope = ledger.scope("a", "sandbox", "x", "", 0.0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, CursorResult, delete, select, update
+from sqlalchemy import Connection, CursorResult, Row, delete, select, update
 
 from pipelines.delivery.errors import AddressChanged, LedgerError
 from pipelines.delivery.ledger import schema
@@ -24,12 +24,9 @@ def find_scope(connection: Connection, account: str, mode: str, *, address: str,
     table = schema.scopes
     named = (table.c.account == account, table.c.mode == mode)
     exact = (table.c.address == address, table.c.sandbox == sandbox)
-    rows = connection.execute(select(table).where(*named)).all()
-    found = next((row for row in rows if row.address == address and row.sandbox == sandbox), None)
+    found = _of_address(connection, account, mode, address, sandbox)
     if found and found.current:
         return Scope(found.id, account, mode)
-    if mode == "live" and any(row.current and _was_used(connection, row.id) for row in rows):
-        raise address_changed(account)
     connection.execute(update(table).where(*named).values(current=False))
     if found:
         connection.execute(update(table).where(*named, *exact).values(current=True))
@@ -38,6 +35,26 @@ def find_scope(connection: Connection, account: str, mode: str, *, address: str,
         table.insert().values(account=account, mode=mode, address=address, sandbox=sandbox, since=now, current=True)
     )
     return Scope(_new_id(inserted), account, mode)
+
+
+def look_up_scope(connection: Connection, account: str, mode: str, *, address: str, sandbox: str) -> Scope | None:
+    """As `find_scope`, and nothing is written; None: nothing was ever sent there.
+
+    Raises:
+        AddressChanged: a live account has state under another address.
+    """
+    found = _of_address(connection, account, mode, address, sandbox)
+    return Scope(found.id, account, mode) if found else None
+
+
+def _of_address(connection: Connection, account: str, mode: str, address: str, sandbox: str) -> Row[Any] | None:
+    table = schema.scopes
+    rows = connection.execute(select(table).where(table.c.account == account, table.c.mode == mode)).all()
+    found = next((row for row in rows if row.address == address and row.sandbox == sandbox), None)
+    moved = mode == "live" and not (found and found.current)
+    if moved and any(row.current and _was_used(connection, row.id) for row in rows):
+        raise address_changed(account)
+    return found
 
 
 def address_changed(account: str) -> AddressChanged:

@@ -17,8 +17,11 @@ from pipelines.delivery.ledger import schema
 from pipelines.delivery.ledger.database import Database
 from pipelines.delivery.ledger.people import decide
 from pipelines.delivery.ledger.records import Attempt, Parked, Record, Run, Scope, State
-from pipelines.delivery.ledger.scopes import find_scope, take_address
+from pipelines.delivery.ledger.scopes import current_scope, find_scope, look_up_scope, take_address
 from pipelines.delivery.upsert import ACCEPTED, OPEN, Outcome, Payload, Upsert
+
+_NO_STATE = 0
+"""No scope has this id."""
 
 
 class Ledger(Database):
@@ -32,6 +35,20 @@ class Ledger(Database):
         """
         with self.engine.begin() as connection:
             return find_scope(connection, account, mode, address=address, sandbox=sandbox, now=now)
+
+    def planned_scope(self, account: str, mode: str, address: str, sandbox: str) -> Scope:
+        """The state that a plan is made from; nothing is written, and where nothing was ever sent it is empty.
+
+        A sync in mode dry has no address: it is planned as if it were live, from the state of the live account.
+
+        Raises:
+            AddressChanged: a live account has state under another address.
+        """
+        with self.reading() as connection:
+            if mode == "dry":
+                return current_scope(connection, account, "live") or Scope(_NO_STATE, account, "live")
+            found = look_up_scope(connection, account, mode, address=address, sandbox=sandbox)
+            return found or Scope(_NO_STATE, account, mode)
 
     def confirm_address(self, account: str, address: str, now: float, *, same_tenant: bool) -> bool:
         """Take a live account's new address: with its state, or as a new tenant without any. False: nothing to do."""

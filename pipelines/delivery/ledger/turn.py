@@ -223,8 +223,7 @@ class Turn:
 
     def _waiting(self, connection: Connection, seconds: float) -> str:
         """What is waited for, in a sentence."""
-        row = self._pace_row(connection)
-        held = orjson.loads(row.state).get("holder") if row is not None else None
+        held = pace_of(connection, self._quota)[0].get("holder")
         waits = f"waiting for the turn to send to {self._quota} for {seconds:.0f} s now"
         if held is None:
             return f"{waits}: others with a better claim are served first"
@@ -234,19 +233,13 @@ class Turn:
             "it ends with that run, or with that process"
         )
 
-    def _pace_row(self, connection: Connection) -> Any:
-        table = schema.paces
-        return connection.execute(select(table).where(table.c.quota == self._quota)).first()
-
     def _restore(self, connection: Connection) -> bool:
         """Take over the pace; whether its last holder might have sent more without another word to the ledger."""
-        row = self._pace_row(connection)
-        if row is None:
-            return False
-        state = orjson.loads(row.state)
-        state.pop("holder", None)
-        self._pace.restore(state, row.reserved)
-        return row.reserved > 0
+        state, reserved = pace_of(connection, self._quota)
+        if state:
+            state.pop("holder", None)
+            self._pace.restore(state, reserved)
+        return reserved > 0
 
     def _write_pace(self, connection: Connection, *, reserved: int) -> None:
         state = self._pace.state()
@@ -263,6 +256,13 @@ class Turn:
                 }
             ],
         )
+
+
+def pace_of(connection: Connection, quota: str) -> tuple[dict[str, Any], int]:
+    """How the quota's allowance was used of late, and how many sends may have been made since; empty: never used."""
+    table = schema.paces
+    row = connection.execute(select(table.c.state, table.c.reserved).where(table.c.quota == quota)).first()
+    return (orjson.loads(row.state), row.reserved) if row else ({}, 0)
 
 
 def _held(connection: Connection | None) -> Connection:

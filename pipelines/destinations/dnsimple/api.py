@@ -216,10 +216,19 @@ class Dnsimple:
     async def _history(self, resource: str, call: Call) -> Pages | Exchange:
         return await read_pages(f"{self._base}/{quote(resource, safe=':')}/history", call)
 
+    def cost(self, upserts: Sequence[Upsert], *, removed: int, standing: int) -> Effort:
+        """A request per status, `whoami` before the first one, and the list where statuses are taken out of use."""
+        pages = _pages(standing) if removed else 0
+        why = "one for each status" + (", and one for the token's account" if upserts else "")
+        if pages:
+            why += f", and the statuses that stand there in pages of {PER_PAGE}"
+        return Effort(len(upserts) + bool(upserts) + pages + removed, why)
+
     def effort(self, upserts: Sequence[Upsert]) -> Effort:
         """A request per page."""
-        pages = max(1, math.ceil(len(upserts) / PER_PAGE))
-        return Effort(pages, f"the account's statuses in pages of {PER_PAGE}; more where it has others than these")
+        return Effort(
+            _pages(len(upserts)), f"the account's statuses in pages of {PER_PAGE}; more where it has others than these"
+        )
 
     async def survey(self, upserts: Sequence[Upsert], call: Call) -> AsyncGenerator[Sighting, None]:
         """One list tells of all keys."""
@@ -248,6 +257,10 @@ class Dnsimple:
 def _accepted(verdict: Verdict) -> Verdict:
     """A creation is always answered 201, also where it replaces: which of both it was is not told."""
     return replace(verdict, outcome=Outcome.ACCEPTED) if verdict.outcome is Outcome.CREATED else verdict
+
+
+def _pages(statuses: int) -> int:
+    return max(1, math.ceil(statuses / PER_PAGE))
 
 
 def _body(status: Status) -> dict[str, Any]:

@@ -59,6 +59,7 @@ class DnsimpleSpec(SyncSpec):
 
     comparable: ClassVar[Collection[str]] = FIELDS
     removal: ClassVar[Literal["remove", "deactivate"]] = "deactivate"
+    retired: ClassVar[Mapping[str, Any]] = {"state": "unknown"}
     settings: ClassVar[type[Settings]] = DnsimpleSettings
     documentation: ClassVar[str] = "https://developer.dnsimple.com/v2/"
 

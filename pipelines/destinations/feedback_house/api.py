@@ -166,6 +166,18 @@ class FeedbackHouse:
             return item
         return (await self._batches.deliver([item], call, alone=True))[key]
 
+    def cost(self, upserts: Sequence[Upsert], *, removed: int, standing: int) -> Effort:
+        """The pages of areas (and users), then the areas of each level in batches, and those out of use one by one."""
+        if not upserts and not removed:
+            return Effort(0, "nothing is read where nothing is sent")
+        pages = max(1, math.ceil(standing / PAGE)) + any(upsert.payload.get("managers") for upsert in upserts)
+        posts = self._batches.requests_for(upserts, self.batch_size)
+        why = (
+            f"{pages} to read what stands there in pages of {PAGE}, then the areas level by level, "
+            f"at most {self.batch_size} in a request"
+        )
+        return Effort(pages + posts + removed, why)
+
     def effort(self, upserts: Sequence[Upsert]) -> Effort:
         """A request per page of areas, and of users where managers are compared."""
         pages = max(1, math.ceil(len(upserts) / PAGE)) + any(upsert.payload.get("managers") for upsert in upserts)

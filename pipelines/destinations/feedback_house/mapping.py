@@ -51,6 +51,7 @@ class FeedbackHouseSpec(SyncSpec):
 
     comparable: ClassVar[Collection[str]] = tuple(FIELDS)
     removal: ClassVar[Literal["remove", "deactivate"]] = "deactivate"
+    retired: ClassVar[Mapping[str, Any]] = {"active": False}
     settings: ClassVar[type[Settings]] = FeedbackHouseSettings
     documentation: ClassVar[str] = "https://github.com/feedback-house/developer-portal"
 

@@ -139,6 +139,11 @@ class Stativate:
             raise AccountUnavailable(msg, do="Try again later.", account=self.account)
         return [_listed(entry) for entry in entries if isinstance(entry, dict)]
 
+    def cost(self, upserts: Sequence[Upsert], *, removed: int, standing: int) -> Effort:
+        """A request per status."""
+        del standing
+        return Effort(len(upserts) + removed, "one for each status")
+
     def effort(self, upserts: Sequence[Upsert]) -> Effort:
         """The list, and a request for each key that stands there."""
         return Effort(1 + len(upserts), "the list of statuses, then each key that is in it")

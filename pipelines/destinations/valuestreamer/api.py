@@ -211,6 +211,16 @@ class ValueStreamer:
             raise self._unavailable(f"the datasets of KPI {kpi} and team {team}", exchange)
         return part
 
+    def cost(self, upserts: Sequence[Upsert], *, removed: int, standing: int) -> Effort:
+        """A request per dataset, another one where its other values are read before, and those of `vet`."""
+        del standing
+        kpis = len({ids_of(upsert.key)[1] for upsert in upserts})
+        catalogue = 2 + kpis if upserts else 0
+        why = "a read and a write for each dataset" if self._keep and upserts else "one for each dataset"
+        if upserts:
+            why += f", and {catalogue} for the catalogue of KPIs and teams"
+        return Effort(catalogue + len(upserts) * (2 if self._keep else 1) + removed, why)
+
     def effort(self, upserts: Sequence[Upsert]) -> Effort:
         """A request per team, KPI and span of dates."""
         spans = sum(len(list(windows(*_range(days), self._grain))) for days in _series(upserts).values())

@@ -176,6 +176,11 @@ class ValueStreamerSpec(SyncSpec):
         """The values that count; numbers and ids are exact already."""
         return compared_form(payload, actual_only=self.actual_only)
 
+    def words(self, payload: Payload) -> Mapping[str, str]:
+        """The values stand there by their ids, the actual first."""
+        ids = [one["kpiValueId"] for one in payload["values"]]
+        return {f"values[{one}].value": word for one, word in zip(ids, ("actual", "target"), strict=False)}
+
     @property
     def actual_only(self) -> bool:
         """Whether a changed target alone is not sent."""
