@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pipelines.components.dnsimple import DnsimpleSync
     from pipelines.components.feedback_house import FeedbackHouseSync
     from pipelines.components.kpi_table import KpiTable
+    from pipelines.components.operations_component import Operations
     from pipelines.components.stativate import StativateSync
     from pipelines.components.valuestreamer import ValueStreamerSync
 
@@ -22,11 +23,20 @@ _MODULES = {
     "DnsimpleSync": "pipelines.components.dnsimple",
     "FeedbackHouseSync": "pipelines.components.feedback_house",
     "KpiTable": "pipelines.components.kpi_table",
+    "Operations": "pipelines.components.operations_component",
     "StativateSync": "pipelines.components.stativate",
     "ValueStreamerSync": "pipelines.components.valuestreamer",
 }
 
-__all__ = ["AreaTable", "DnsimpleSync", "FeedbackHouseSync", "KpiTable", "StativateSync", "ValueStreamerSync"]
+__all__ = [
+    "AreaTable",
+    "DnsimpleSync",
+    "FeedbackHouseSync",
+    "KpiTable",
+    "Operations",
+    "StativateSync",
+    "ValueStreamerSync",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -13,6 +13,7 @@ from pydantic.json_schema import models_json_schema
 
 import pipelines
 from pipelines.commands.markdown import anchor, contents, grid, paragraph, prose
+from pipelines.components.operations.channels import SMTP
 from pipelines.destinations.accounts import Settings, variable
 from pipelines.destinations.base import SyncSpec
 from pipelines.tables.base_spec import BaseTableSpec
@@ -36,6 +37,10 @@ path of a file with what `<ACCOUNT>_URL` would say. An empty variable counts as 
 
 Mode `live` needs all that are required. Mode `sandbox` needs none: without `<ACCOUNT>_URL`, address and credentials are
 those of this home's sandbox. Mode `dry` reads none.
+"""
+_TOLD = """\
+A deployment has at most one file with `type: pipelines.Operations`. Without it nothing is told, and nothing is
+scheduled but its tables.
 """
 ENVIRONMENT: Mapping[str, tuple[str, str]] = {
     "PIPELINES_HOME": (
@@ -65,14 +70,17 @@ _UNQUOTED = re.compile(r"(?!(?:true|false|null|yes|no|on|off)$)[A-Za-z](?:[\w./-
 def render() -> str:
     """The document, as Markdown."""
     components = [getattr(pipelines, name) for name in pipelines.__all__]
-    tables = [one for one in components if not issubclass(one, SyncSpec)]
+    tables = [one for one in components if issubclass(one, BaseTableSpec)]
     syncs = [one for one in components if issubclass(one, SyncSpec)]
+    others = [one for one in components if one not in tables and one not in syncs]
     book = _Book.of({BaseTableSpec: "Every table", SyncSpec: "Every sync"}, components)
     parts = [
         *("## Tables\n", *book.chapter(BaseTableSpec, tables)),
         *("## Syncs\n", *book.chapter(SyncSpec, syncs)),
         *("## Accounts\n", _ACCOUNTS, *_accounts(syncs)),
-        *("## The package's own variables\n", grid(("Variable", "Default", "Meaning"), _own_variables())),
+        *("## What is told\n", _TOLD, *book.alone(others)),
+        *("### Mail\n", grid(("Variable", "Default", "Meaning"), _variables(SMTP))),
+        *("## The package's own variables\n", grid(("Variable", "Default", "Meaning"), _variables(ENVIRONMENT))),
     ]
     return "\n".join([_TITLE, contents(parts), *parts])
 
@@ -111,6 +119,14 @@ class _Book:
                 beside = f"`send_when` may name {names}. {beside}"
             yield self._section(key, "###", fields, beside)
             yield from self._parts([schema for schema, _ in fields.values()], told)
+
+    def alone(self, components: Sequence[type[BaseModel]]) -> Iterator[str]:
+        """The fields of components that share none with others."""
+        told: set[str] = set()
+        for component in components:
+            key = self.keys[component]
+            yield self._section(key, "###", _fields(self.schemas[key]))
+            yield from self._parts(self.schemas[key]["properties"], told)
 
     def _parts(self, schema: Any, told: set[str]) -> Iterator[str]:
         for key in _references(schema):
@@ -197,8 +213,8 @@ def _settings_grid(fields: Fields) -> str:
     return grid(("Variable", "Default", "Meaning"), rows)
 
 
-def _own_variables() -> Iterator[tuple[str, str, str]]:
-    return ((f"`{name}`", default, meaning) for name, (default, meaning) in ENVIRONMENT.items())
+def _variables(told: Mapping[str, tuple[str, str]]) -> Iterator[tuple[str, str, str]]:
+    return ((f"`{name}`", default, meaning) for name, (default, meaning) in told.items())
 
 
 def _references(schema: Any) -> Iterator[str]:

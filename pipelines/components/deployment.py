@@ -12,6 +12,10 @@ from pathlib import Path
 import dagster as dg
 
 from pipelines.components.automation import sync_job, syncs_after_tables, table_job, table_schedule
+from pipelines.components.operations.assets import STATUS, operations
+from pipelines.components.operations.screen import Watched
+from pipelines.components.operations.spec import OperationsSpec
+from pipelines.components.operations_component import Operations
 from pipelines.components.policy import TABLE_CHUNK, sync_chunk
 from pipelines.components.reading import readable
 from pipelines.components.spec_component import SpecComponent, located
@@ -36,7 +40,19 @@ def load_deployment(folder: Path) -> dg.Definitions:
     tree, tables, syncs = read_deployment(folder)
     check_names(tables, syncs)
     with readable():
-        return _automated(tree.build_defs(), tables, syncs)
+        return _automated(tree.build_defs(), tables, syncs, operations_in(tree))
+
+
+def watched_at(folder: Path) -> Watched:
+    """What `pipelines status` is about: the tables and syncs of a deployment, and who owns each.
+
+    Raises:
+        ConfigurationError: as `load_deployment`.
+    """
+    tree, tables, syncs = read_deployment(folder)
+    check_names(tables, syncs)
+    with readable():
+        return _watched(tree.build_defs(), tables, syncs, operations_in(tree))
 
 
 def read_deployment(folder: Path) -> tuple[dg.ComponentTree, list[AnyTable], list[SyncSpec]]:
@@ -50,8 +66,14 @@ def read_deployment(folder: Path) -> tuple[dg.ComponentTree, list[AnyTable], lis
         return tree, tables_in(tree), syncs_in(tree)
 
 
-def build_deployment(tables: Sequence[AnyTable], syncs: Sequence[SyncSpec] = (), *, folder: Path) -> dg.Definitions:
-    """The same from Python objects; `folder` is what `files` are relative to.
+def build_deployment(
+    tables: Sequence[AnyTable],
+    syncs: Sequence[SyncSpec] = (),
+    *,
+    folder: Path,
+    told: OperationsSpec | None = None,
+) -> dg.Definitions:
+    """The same from Python objects; `folder` is what `files` are relative to, `told` what is told of it and to whom.
 
     Raises:
         ConfigurationError: names in the deployment do not fit together.
@@ -60,7 +82,7 @@ def build_deployment(tables: Sequence[AnyTable], syncs: Sequence[SyncSpec] = (),
     assets = [asset for table in tables for asset in table_assets(table, folder, chunk=TABLE_CHUNK)]
     names = [sync.name for sync in syncs]
     assets += [sync_assets(sync, table_of(sync, tables), folder, chunk=sync_chunk(sync.name, names)) for sync in syncs]
-    return _automated(dg.Definitions(assets=assets), tables, syncs)
+    return _automated(dg.Definitions(assets=assets), tables, syncs, told)
 
 
 def tables_in(tree: dg.ComponentTree) -> list[AnyTable]:
@@ -73,6 +95,19 @@ def syncs_in(tree: dg.ComponentTree) -> list[SyncSpec]:
     return [component for component in tree.get_all_components(SyncComponent) if isinstance(component, SyncSpec)]
 
 
+def operations_in(tree: dg.ComponentTree) -> OperationsSpec | None:
+    """What a deployment tells of itself; None: nothing.
+
+    Raises:
+        ConfigurationError: several files say so; it names them.
+    """
+    found = tree.get_all_components(Operations)
+    if len(found) > 1:
+        files = " and ".join(sorted(one.file for one in found))
+        raise ConfigurationError(f"a deployment has one Operations, this one has {len(found)}: {files}", do="Keep one.")
+    return found[0] if found else None
+
+
 def check_names(tables: Sequence[AnyTable], syncs: Sequence[SyncSpec]) -> None:
     """Every asset has one name, and every sync a table.
 
@@ -82,6 +117,10 @@ def check_names(tables: Sequence[AnyTable], syncs: Sequence[SyncSpec]) -> None:
     owners: dict[str, AnyTable | SyncSpec] = {}
     for spec in (*tables, *syncs):
         for name in _assets(spec):
+            if name == STATUS:
+                raise ConfigurationError(
+                    f"{_where(spec)} makes the asset {name}, which every deployment has", do="Give it another name."
+                )
             if name in owners:
                 raise ConfigurationError(
                     f"{_where(owners[name])} and {_where(spec)} both make the asset {name}",
@@ -106,7 +145,16 @@ def _where(spec: AnyTable | SyncSpec) -> str:
     return f"{what} ({file})" if file else what
 
 
-def _automated(assets: dg.Definitions, tables: Sequence[AnyTable], syncs: Sequence[SyncSpec]) -> dg.Definitions:
+def _watched(
+    assets: dg.Definitions, tables: Sequence[AnyTable], syncs: Sequence[SyncSpec], told: OperationsSpec | None
+) -> Watched:
+    owners = {spec.key.to_user_string(): list(spec.owners) for spec in assets.resolve_all_asset_specs()}
+    return Watched(tables, syncs, owners, told.ui_url if told else "")
+
+
+def _automated(
+    assets: dg.Definitions, tables: Sequence[AnyTable], syncs: Sequence[SyncSpec], told: OperationsSpec | None
+) -> dg.Definitions:
     table_jobs = {table.name: (table, table_job(table)) for table in tables}
     sync_jobs = {name: [sync_job(sync) for sync in syncs if sync.table == name] for name in table_jobs}
     schedules = [table_schedule(table, job) for table, job in table_jobs.values()]
@@ -117,4 +165,4 @@ def _automated(assets: dg.Definitions, tables: Sequence[AnyTable], syncs: Sequen
         # A run is one op or few: a process for each would cost seconds.
         executor=dg.in_process_executor,
     )
-    return dg.Definitions.merge(assets, automation)
+    return dg.Definitions.merge(assets, automation, operations(_watched(assets, tables, syncs, told), told))
