@@ -23,7 +23,7 @@ from pipelines.home import Home
 if TYPE_CHECKING:
     import dagster as dg
 
-    from pipelines.components.operations.status import Screen
+    from pipelines.components.operations.status import Colour, Screen
 
 
 def run_status(folder: Path | None, *, json: bool, demo: bool) -> int:
@@ -100,12 +100,17 @@ def _print(out: Console, screen: Screen) -> None:
         for name in ("", *HEAD):
             table.add_column(name, overflow="fold")
         for one in screen.syncs:
-            table.add_row(Text("●", str(one.colour)), *map(Text, cells(one)))
+            table.add_row(_dot(one.colour), *map(Text, cells(one)))
         out.print(table)
     # No table: a command that a cell's edge folds cannot be copied.
     for one in to_do(screen):
         since = f" (since {one.since})" if one.since else ""
-        out.print(Text.assemble(("● ", str(one.colour)), (one.about, "bold"), f": {one.what}{since}"))
+        out.print(Text.assemble(_dot(one.colour), " ", (one.about, "bold"), f": {one.what}{since}"))
         out.print(f"  next: {one.next}")
     for syncs, how in under_way(screen):
         out.print(f"under way: {syncs}: {how}")
+
+
+def _dot(colour: Colour) -> Text:
+    """The colour, also as a word: a pipe or a file has no colours."""
+    return Text(f"● {colour}", str(colour))

@@ -181,7 +181,7 @@ class DagsterFacts:
 
     def schedules_on(self) -> set[str]:
         """The names of the schedules that are switched on."""
-        if self.instance is None:
+        if self.instance is None or self.instance.schedule_storage is None:
             return set()
         states = self.instance.all_instigator_state(instigator_type=InstigatorType.SCHEDULE)
         return {one.instigator_name for one in states if one.status is not InstigatorStatus.STOPPED}

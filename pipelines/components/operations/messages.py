@@ -14,6 +14,7 @@ from pipelines.components.operations.rendering import (
     daemon_line,
     headline,
     moment,
+    named,
     owners,
     run_url,
     to_do,
@@ -74,14 +75,14 @@ def _reasons(problems: Sequence[Problem]) -> list[str]:
 
 def _wrong(one: ToDo) -> str:
     since = f" (since {one.since})" if one.since else ""
-    return f"{DOTS[one.colour]} {one.about}: {one.what}{since}\nnext: {_do(one.next)}"
+    return f"{named(one.colour)}: {one.about}: {one.what}{since}\nnext: {_do(one.next)}"
 
 
 def _line(status: SyncStatus) -> str:
     _, newest, rows, _, open_ = cells(status)
     shown = [newest, *([f"{rows} rows"] if status.newest.delivered is not None else [])]
     shown += [open_] if status.colour is not Colour.GREEN and any(one.count for one in status.problems) else []
-    return f"{DOTS[status.colour]} {status.sync} ({status.mode}): {', '.join(shown)}"
+    return f"{named(status.colour)}: {status.sync} ({status.mode}): {', '.join(shown)}"
 
 
 def _do(command: str) -> str:

@@ -31,11 +31,10 @@ class ToDo(NamedTuple):
 
 
 def headline(screen: Screen) -> str:
-    """How many syncs are of which colour, in a line."""
-    if not screen.syncs and screen.colour is Colour.GREEN:
-        return "no syncs"
+    """How many syncs are of which colour, in a line, after what concerns them all."""
+    whole = [f"{one.kind} {one.colour}" for one in screen.problems]
     counts = [f"{screen.count(one)} {one}" for one in (Colour.RED, Colour.YELLOW, Colour.GREEN) if screen.count(one)]
-    return ", ".join(counts) if counts else str(screen.colour)
+    return ", ".join([*whole, *(counts or ["no syncs"])])
 
 
 def daemon_line(screen: Screen) -> str:
@@ -91,16 +90,21 @@ def progress(one: Progress, now: datetime) -> str:
 
 def markdown(screen: Screen) -> str:
     """The whole screen for Dagster's UI."""
-    rows = [(f"{DOTS[one.colour]} {_linked(screen, one)}", *cells(one)[1:]) for one in screen.syncs]
+    rows = [(named(one.colour), _linked(screen, one), *cells(one)[1:]) for one in screen.syncs]
     parts = [f"### {DOTS[screen.colour]} {headline(screen)}", f"{moment(screen.now)} · daemon: {daemon_line(screen)}"]
-    parts.append(_grid(HEAD, rows) if rows else "This deployment has no syncs.")
-    wrong = [(f"{DOTS[one.colour]} {one.about}", one.what, one.since, _code(one.next)) for one in to_do(screen)]
+    parts.append(_grid(("", *HEAD), rows) if rows else "This deployment has no syncs.")
+    wrong = [(named(one.colour), one.about, one.what, one.since, _code(one.next)) for one in to_do(screen)]
     if wrong:
-        parts += ["#### What to do", _grid(("sync", "what", "since", "next"), wrong)]
+        parts += ["#### What to do", _grid(("", "sync", "what", "since", "next"), wrong)]
     working = under_way(screen)
     if working:
         parts += ["#### Under way", _grid(("sync", "progress"), working)]
     return "\n\n".join(parts)
+
+
+def named(colour: Colour) -> str:
+    """The colour as a dot and as a word: not every screen shows the one, and not every eye tells it."""
+    return f"{DOTS[colour]} {colour}"
 
 
 def age(now: datetime, since: datetime) -> str:

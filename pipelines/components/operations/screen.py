@@ -70,7 +70,7 @@ def read_screen(watched: Watched, ledger_url: str, instance: dg.DagsterInstance 
     summaries, unread = _summaries(ledger_url, watched.syncs)
     daemon = daemon_of(facts.daemons(), facts.heartbeats(), now)
     named = {f"{table.name}_schedule" for table in watched.tables if table.schedule}
-    waits = bool(reader.on & named or reader.backfills or any(run.queued for run in reader.runs))
+    waits = bool(facts.daemons()) and bool(reader.on & named or reader.backfills or any(r.queued for r in reader.runs))
     silent = daemon_problem(daemon, now, waits=waits)
     return Screen(
         now,

@@ -44,7 +44,7 @@ class OpenGroup:
 
 @dataclass(frozen=True, slots=True)
 class Unanswered:
-    """Upserts that were sent and have no answer; `since`: the Unix time of the oldest."""
+    """Upserts that were sent and have no answer, nor any other word on them; `since`: the Unix time of the oldest."""
 
     keys: int
     since: float
@@ -118,7 +118,9 @@ def _most_frequent(connection: Connection, condition: ColumnElement[bool]) -> tu
 
 
 def _unanswered(connection: Connection, scope: Scope, sync: str) -> Unanswered | None:
-    table = schema.attempts
-    wanted = (table.c.scope == scope.id, table.c.sync == sync)
+    table, known = schema.attempts, schema.open_outcomes
+    # A run that learnt that it does not know has left an open outcome beside the attempt.
+    told = select(known.c.key).where(known.c.scope == table.c.scope, known.c.key == table.c.key).exists()
+    wanted = (table.c.scope == scope.id, table.c.sync == sync, ~told)
     keys, since = connection.execute(select(func.count(), func.min(table.c.at)).where(*wanted)).one()
     return Unanswered(keys, since) if keys else None

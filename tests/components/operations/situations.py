@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
-from dagster._core.execution.asset_backfill import AssetBackfillData
+from dagster._core.definitions.assets.graph.asset_graph_subset import AssetGraphSubset
 from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 from dagster._core.remote_origin import (
     RegisteredCodeLocationOrigin,
@@ -20,6 +20,7 @@ from dagster._core.scheduler.instigation import (
     InstigatorType,
     ScheduleInstigatorData,
 )
+from dagster._daemon.types import DaemonHeartbeat
 
 from pipelines.components.operations.dagster_facts import Partitions
 from pipelines.components.operations.due import closed, newest_due
@@ -101,6 +102,12 @@ def switch_on(instance: dg.DagsterInstance, schedule: str) -> None:
     )
 
 
+def beat(instance: dg.DagsterInstance, at: datetime) -> None:
+    """Every part of the daemon gives a sign of life."""
+    for name in instance.get_required_daemon_types():
+        instance.add_daemon_heartbeat(DaemonHeartbeat(at.timestamp(), name, "id"))
+
+
 def begin_backfill(
     instance: dg.DagsterInstance,
     defs: dg.Definitions,
@@ -112,28 +119,28 @@ def begin_backfill(
 ) -> None:
     """A backfill of some days, of which the first `done` are delivered."""
     graph = defs.resolve_asset_graph()
-    keys = [dg.AssetKey(asset) for asset in assets]
-    begun = PartitionBackfill.from_asset_partitions(
+    definitions = {dg.AssetKey(asset): graph.get(dg.AssetKey(asset)).partitions_def for asset in assets}
+    target, made = (
+        AssetGraphSubset(
+            partitions_subsets_by_asset_key={
+                key: definition.empty_subset().with_partition_keys(chosen)
+                for key, definition in definitions.items()
+                if definition is not None
+            }
+        )
+        for chosen in (days, days[:done])
+    )
+    begun = PartitionBackfill.from_asset_graph_subset(
         backfill_id="abcdefgh",
-        asset_graph=graph,
-        partition_names=list(days),
-        asset_selection=keys,
+        asset_graph_subset=target,
         backfill_timestamp=at.timestamp(),
         tags={},
         dynamic_partitions_store=instance,
-        all_partitions=False,
         title=None,
         description=None,
         run_config=None,
     )
     data = begun.asset_backfill_data
-    assert isinstance(data, AssetBackfillData)
+    assert data is not None
     assert begun.status is BulkActionStatus.REQUESTED
-    target = data.target_subset
-    made = target._replace(
-        partitions_subsets_by_asset_key={
-            key: subset.empty_subset().with_partition_keys(days[:done]) if done else subset.empty_subset()
-            for key, subset in target.partitions_subsets_by_asset_key.items()
-        }
-    )
     instance.add_backfill(begun.with_asset_backfill_data(data._replace(materialized_subset=made), instance, graph))
