@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pipelines.components.feedback_house import FeedbackHouseSync
     from pipelines.components.kpi_table import KpiTable
     from pipelines.components.operations_component import Operations
+    from pipelines.components.standing import StandingChecks
     from pipelines.components.stativate import StativateSync
     from pipelines.components.valuestreamer import ValueStreamerSync
 
@@ -24,6 +25,7 @@ _MODULES = {
     "FeedbackHouseSync": "pipelines.components.feedback_house",
     "KpiTable": "pipelines.components.kpi_table",
     "Operations": "pipelines.components.operations_component",
+    "StandingChecks": "pipelines.components.standing",
     "StativateSync": "pipelines.components.stativate",
     "ValueStreamerSync": "pipelines.components.valuestreamer",
 }
@@ -34,6 +36,7 @@ __all__ = [
     "FeedbackHouseSync",
     "KpiTable",
     "Operations",
+    "StandingChecks",
     "StativateSync",
     "ValueStreamerSync",
 ]

@@ -84,6 +84,20 @@ def retry(
 
 
 @ledger_app.command()
+def rename(
+    old: Annotated[str, typer.Argument(help="The name that the sync had; it is no sync of the deployment any more.")],
+    new: Annotated[str, typer.Argument(help="The name that it has now.")],
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before it is done.")] = False,
+    folder: Folder = None,
+) -> None:
+    """Give a renamed sync its keys, and what is open, held and agreed about them, after showing how many."""
+    from pipelines.commands.rename import run_rename
+
+    raise typer.Exit(run_rename(old, new, yes=yes, folder=folder))
+
+
+@ledger_app.command()
 def prune(
     *,
     days: Annotated[
@@ -94,6 +108,16 @@ def prune(
     from pipelines.commands.ledger import run_prune
 
     raise typer.Exit(run_prune(days))
+
+
+@ledger_app.command()
+def move(
+    variable: Annotated[str, typer.Argument(help="The environment variable that holds the new ledger's address.")],
+) -> None:
+    """Move the ledger to another, empty database, such as from SQLite to PostgreSQL; nothing is sent again."""
+    from pipelines.commands.ledger import run_move
+
+    raise typer.Exit(run_move(variable))
 
 
 @ledger_app.command(name="schema")

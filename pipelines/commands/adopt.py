@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
 from rich.console import Console
 from rich.progress import Progress
 
 from pipelines.commands.deployed import Deployed
-from pipelines.commands.printing import as_json, console, short, table
+from pipelines.commands.printing import as_json, confirm, console, short, table
+from pipelines.commands.rename import former_name
 from pipelines.delivery.errors import AccountStopped, AccountUnavailable, ConfigurationError
 from pipelines.home import Home
 
@@ -28,6 +28,7 @@ Nothing was written down. Say what is to become of what differs:
   pipelines adopt {sync} --keep        theirs stay until the source's own value changes
 What is the same is not sent again in either case, what is only here is created, what is only there is left alone."""
 _TIME = "The account does not tell of which time its values are: for what differs, time counts from the next run on."
+_LATER = "Keys that the source gains later are sent without another look: what somebody has set there is overwritten."
 
 
 def run_adopt(
@@ -47,7 +48,8 @@ def run_adopt(
         ConfigurationError: choices that exclude each other; a choice in mode dry; nobody to confirm it.
         AccountStopped, AccountUnavailable: the account cannot be read.
     """
-    spec = Deployed.at(folder).sync(sync)
+    deployed = Deployed.at(folder)
+    spec = deployed.sync(sync)
     from pipelines.components.adopting import Contact
 
     policy = _policy(take_over=take_over, keep=keep, trust_source=trust_source)
@@ -57,12 +59,12 @@ def run_adopt(
         return _dry(contact, policy, notes)
     notes.print(_RISK if trust_source else _announcement(contact))
     if policy is not None and not yes:
-        _confirm(sync)
+        confirm(f"what {sync} may do")
     findings = _look(contact, policy, limit, notes)
     if json:
         as_json(_as_json(contact, policy, findings))
     else:
-        _print(console(), contact, policy, findings)
+        _print(console(), contact, policy, findings, [one.name for one in deployed.syncs])
     if policy is None:
         return 0 if _may_write(contact) and not findings.differ else 1
     return 0 if findings.adopted else 1
@@ -112,12 +114,6 @@ def _duration(seconds: float) -> str:
     if seconds < 90:
         return f"{max(1, round(seconds))} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
-def _confirm(sync: str) -> None:
-    if not sys.stdin.isatty():
-        raise ConfigurationError(f"nobody can confirm what {sync} may do", do="Say --yes where no terminal is.")
-    typer.confirm("Go on?", abort=True, err=True)
 
 
 def _look(contact: Contact, policy: Policy | None, limit: int, notes: Console) -> Findings:
@@ -175,20 +171,20 @@ def _as_json(contact: Contact, policy: Policy | None, findings: Findings) -> dic
     }
 
 
-def _print(out: Console, contact: Contact, policy: Policy | None, findings: Findings) -> None:
+def _print(out: Console, contact: Contact, policy: Policy | None, findings: Findings, syncs: Collection[str]) -> None:
     if policy != "trusted":
         counted = ("same", "differ", "only_here", "only_there")
         out.print(", ".join(f"{name.replace('_', ' ')}: {findings.counts[name]}" for name in counted))
     if findings.recorded_before:
         out.print(f"{findings.recorded_before} more keys were written down before.")
     _print_lists(out, findings)
-    for said in _warnings(findings):
-        out.print(said)
     name = contact.sync.name
+    for said in _warnings(findings, name, syncs):
+        out.print(said)
     if policy is None:
         out.print(_CHOICE.format(sync=name))
     elif findings.adopted:
-        out.print(f"{name} may write to {contact.account.name} from now on ({policy}). {_TIME}")
+        out.print(f"{name} may write to {contact.account.name} from now on ({policy}). {_TIME} {_LATER}")
     else:
         out.print(f"{name} may not write yet: run this again when all keys can be read; what was read is written down.")
 
@@ -208,7 +204,7 @@ def _print_lists(out: Console, findings: Findings) -> None:
         out.print(table(title, ("key", "name"), rows))
 
 
-def _warnings(findings: Findings) -> list[str]:
+def _warnings(findings: Findings, new: str, syncs: Collection[str]) -> list[str]:
     said = []
     if findings.unclear:
         said.append(_some("keys may be several entries or none, and are created anew", findings.unclear))
@@ -217,6 +213,7 @@ def _warnings(findings: Findings) -> list[str]:
     if findings.of_other_syncs:
         others = {key: f"belongs to {sync}" for key, sync in findings.of_other_syncs.items()}
         said.append(_some("keys were delivered by another sync and stay invalid here", others))
+        said += [former_name(old, new) for old in dict.fromkeys(findings.of_other_syncs.values()) if old not in syncs]
     return said
 
 

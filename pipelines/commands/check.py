@@ -1,9 +1,10 @@
-"""`pipelines check`: is the deployment fit to run? Names, source columns, templates, accounts; one line each."""
+"""`pipelines check`: is the deployment fit to run? Names, columns, templates, surroundings, accounts; a line each."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -12,17 +13,28 @@ from rich.console import Console
 from rich.markup import escape
 
 import pipelines
+from pipelines.commands.check_surroundings import (
+    Known,
+    check_home,
+    check_ledger,
+    check_store,
+    former_owners,
+    unknown_variables,
+)
 from pipelines.commands.quiet import quiet_dagster
 from pipelines.delivery.destination import Judging
 from pipelines.delivery.errors import PipelinesError
+from pipelines.delivery.ledger.scopes import address_changed
 from pipelines.delivery.messages import Answer, Lost, NotSent
 from pipelines.destinations.accounts import read_account
 from pipelines.destinations.answers import is_page, words
 from pipelines.destinations.base import SyncSpec
 from pipelines.home import Home
+from pipelines.tables.sources.wanted import Undated
 from pipelines.tables.spec import AnyTable
 
 _PATIENCE_S = 10.0
+_UNDATED = "They belong to no partition and are not delivered: mend the source, or how its dates are read."
 
 
 def run_check(folder: Path | None) -> int:
@@ -39,9 +51,39 @@ def run_check(folder: Path | None) -> int:
     base = tree.defs_module_path.parent
     ok = _check_names(console, base, tables, syncs)
     ok &= _check_columns(console, base, tables, syncs)
+    around, known = _check_surroundings(console, syncs)
+    for said in unknown_variables(syncs, os.environ, _named_in(tree.defs_module_path)):
+        _warn(console, "environment", said)
     for name, sync in _accounts(syncs):
-        ok &= _line(console, f"account {name}", lambda sync=sync: asyncio.run(_reach(sync)))
-    return 0 if ok else 1
+        ok &= _line(console, f"account {name}", lambda sync=sync: asyncio.run(_reach(sync, known)))
+    return 0 if ok and around else 1
+
+
+def _check_surroundings(console: Console, syncs: Sequence[SyncSpec]) -> tuple[bool, Known]:
+    """Home, ledger and store, and what the ledger knows of the accounts."""
+    home, known = Home.of(), Known()
+
+    def look() -> str:
+        nonlocal known
+        known, said = check_ledger(home, [sync.account for sync in syncs])
+        return said
+
+    ok = _line(console, "home", lambda: check_home(home))
+    if ok:
+        ok &= _line(console, "ledger", look)
+        ok &= _line(console, "store", lambda: check_store(home))
+    for said in former_owners(known, syncs):
+        _warn(console, "ledger", said)
+    return ok, known
+
+
+def _named_in(defs: Path) -> set[str]:
+    """Every name in the deployment's files that may be that of a variable."""
+    return {
+        name
+        for path in defs.rglob("*.yaml")
+        for name in re.findall(r"[A-Za-z_][A-Za-z0-9_]*", path.read_text(encoding="utf-8", errors="replace"))
+    }
 
 
 def _check_names(console: Console, base: Path, tables: Sequence[AnyTable], syncs: Sequence[SyncSpec]) -> bool:
@@ -56,17 +98,27 @@ def _check_names(console: Console, base: Path, tables: Sequence[AnyTable], syncs
 def _check_columns(console: Console, base: Path, tables: Sequence[AnyTable], syncs: Sequence[SyncSpec]) -> bool:
     """Each table's source, and each sync's columns against those that its table has."""
     from pipelines.components.spec_component import located
-    from pipelines.tables.inspect import columns_of
+    from pipelines.tables.inspect import columns_of, dates_of
 
-    ok, columns = True, dict[str, list[str]]()
+    ok, columns, undated = True, dict[str, list[str]](), dict[str, Undated]()
     for table in tables:
 
         def look(table: AnyTable = table) -> str:
             with located(table):
                 columns[table.name] = columns_of(table, base=base, environ=os.environ)
-            return f"{table.source}: {len(columns[table.name])} columns"
+                dates = dates_of(table, base=base, environ=os.environ)
+            if dates is not None and dates.undated.count:
+                undated[table.name] = dates.undated
+            span = f", dates from {dates.first} to {dates.last}" if dates is not None and dates.first else ""
+            return f"{table.source}: {len(columns[table.name])} columns{span}"
 
         ok &= _line(console, f"table {table.name}", look)
+        if table.name in undated:
+            rows = undated[table.name]
+            told = rows.told(table.columns.mapped["date"])
+            _warn(
+                console, f"table {table.name}", f"{rows.count} rows have no date that can be read: {told}. {_UNDATED}"
+            )
     for sync in syncs:
         if sync.table not in columns:
             continue
@@ -88,6 +140,11 @@ def _fault(console: Console, what: str, error: PipelinesError) -> None:
     console.print(f"[red]✗[/red] {escape(f'{what}: {error}')}")
 
 
+def _warn(console: Console, what: str, said: str) -> None:
+    """Something that stops nothing, and that somebody should know."""
+    console.print(f"[yellow]![/yellow] {escape(f'{what}: {said}')}")
+
+
 def _line(console: Console, what: str, look: Callable[[], str]) -> bool:
     try:
         said = look()
@@ -107,11 +164,13 @@ def _accounts(syncs: list[SyncSpec]) -> Iterator[tuple[str, SyncSpec]]:
             yield f"{sync.account} ({sync.mode})", sync
 
 
-async def _reach(sync: SyncSpec) -> str:
-    """The account's cheapest read call."""
+async def _reach(sync: SyncSpec, known: Known) -> str:
+    """The account's cheapest read call, where its address is the one that the ledger knows."""
     from pipelines.delivery.http import HttpPort
 
     account = read_account(sync.account, sync.settings, sync.mode, home=Home.of())
+    if sync.mode == "live" and known.addresses.get(account.name, account.address_hash) != account.address_hash:
+        raise address_changed(account.name)
     destination = sync.connect(account)
     request = destination.check()
     started = time.monotonic()

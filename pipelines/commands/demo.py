@@ -87,7 +87,7 @@ def run_demo(*, as_json: bool, port: int) -> int:
     console = Console(stderr=True)
     home = demo_home()
     shutil.rmtree(home.path, ignore_errors=True)
-    prepare_instance(home)
+    prepare_instance(home, {})  # whatever database the deployment's own runs go to
     with _environment(home), SandboxServer.start(home, port=port) as sandbox:
         console.print(f"sandbox at {sandbox.url}, home {home.path}", highlight=False)
         passes = list(_deliver_twice(home, sandbox, console))

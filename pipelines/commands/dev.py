@@ -23,7 +23,7 @@ def run_dev(*, port: int, sandbox_port: int, demo_home_wanted: bool) -> int:
     """Serve until interrupted; returns Dagster's exit status."""
     console = Console(stderr=True)
     home = demo_home() if demo_home_wanted else Home.of()
-    prepare_instance(home)
+    prepare_instance(home, {} if demo_home_wanted else None)
     with SandboxServer.start(home, port=sandbox_port) as sandbox:
         console.print(f"sandbox      {sandbox.url}", highlight=False)
         console.print(f"Dagster's UI http://127.0.0.1:{port} (in a few seconds)", highlight=False)

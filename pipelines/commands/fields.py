@@ -12,8 +12,10 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 import pipelines
+from pipelines.commands.fields_rows import chapters
 from pipelines.commands.markdown import anchor, contents, grid, paragraph, prose
 from pipelines.components.operations.channels import SMTP
+from pipelines.components.operations.spec import OperationsSpec
 from pipelines.destinations.accounts import Settings, variable
 from pipelines.destinations.base import SyncSpec
 from pipelines.tables.base_spec import BaseTableSpec
@@ -23,7 +25,8 @@ Schema = Mapping[str, Any]
 _TITLE = """\
 # Fields
 
-Every field of the components that `defs.yaml` files use, and every setting that is read from the environment.
+Every field of the components that `defs.yaml` files use, how values are read and written, and every setting that is
+read from the environment.
 `pipelines fields` prints this page from the models that check them: edit the models, not the page.
 
 Only what is marked as required must be given; a field with an empty default is unset unless it is given. A misspelt
@@ -55,12 +58,20 @@ ENVIRONMENT: Mapping[str, tuple[str, str]] = {
         "`store` in that folder",
         "The tables' partitions: a folder, or an address such as `s3://bucket/folder` with its fsspec package.",
     ),
+    "PIPELINES_DAGSTER_URL": (
+        "SQLite files in that folder",
+        "A `postgresql://` URL for Dagster's runs and events, with extra `postgres`; its password makes it **secret**.",
+    ),
+    "PIPELINES_KEEP_RUNS_DAYS": (
+        "`90`",
+        "For how many days the job `maintenance` keeps runs and their events; the last word on a partition stays.",
+    ),
     "PIPELINES_KEEP_DELIVERIES_DAYS": (
         "`400`",
         "For how many days `pipelines ledger prune` keeps the history of deliveries and decisions.",
     ),
 }
-"""What the package itself reads from the environment (`home.Home.of`, `retention.keep_days`): default and meaning."""
+"""What the package itself reads from the environment, whoever reads it: default and meaning."""
 
 _SCALARS = {"string": "text", "number": "number", "integer": "whole number", "boolean": "yes/no"}
 _PLAIN_VALUE = frozenset(_SCALARS.values())
@@ -72,13 +83,15 @@ def render() -> str:
     components = [getattr(pipelines, name) for name in pipelines.__all__]
     tables = [one for one in components if issubclass(one, BaseTableSpec)]
     syncs = [one for one in components if issubclass(one, SyncSpec)]
-    others = [one for one in components if one not in tables and one not in syncs]
+    others = [one for one in components if one not in {*tables, *syncs}]
     book = _Book.of({BaseTableSpec: "Every table", SyncSpec: "Every sync"}, components)
     parts = [
         *("## Tables\n", *book.chapter(BaseTableSpec, tables)),
         *("## Syncs\n", *book.chapter(SyncSpec, syncs)),
+        *("## Standing checks\n", *book.alone([one for one in others if not issubclass(one, OperationsSpec)])),
+        *chapters(),
         *("## Accounts\n", _ACCOUNTS, *_accounts(syncs)),
-        *("## What is told\n", _TOLD, *book.alone(others)),
+        *("## What is told\n", _TOLD, *book.alone([one for one in others if issubclass(one, OperationsSpec)])),
         *("### Mail\n", grid(("Variable", "Default", "Meaning"), _variables(SMTP))),
         *("## The package's own variables\n", grid(("Variable", "Default", "Meaning"), _variables(ENVIRONMENT))),
     ]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from pipelines.commands.deployed import Deployed
 from pipelines.commands.printing import as_json, console, short, some, table, when
-from pipelines.delivery.errors import PipelinesError
+from pipelines.delivery.errors import MissingSetting, PipelinesError
 from pipelines.delivery.ledger import Ledger
+from pipelines.delivery.ledger.moving import move
 from pipelines.delivery.ledger.queries import (
     PARKED,
     Open,
@@ -128,6 +129,29 @@ def run_prune(days: int | None) -> int:
         pruned = prune(ledger, kept)
     console().print(
         f"{pruned.deliveries} deliveries and {pruned.decisions} decisions older than {kept} days were deleted."
+    )
+    return 0
+
+
+def run_move(variable: str) -> int:
+    """Move the ledger to the database whose address the variable holds.
+
+    Raises:
+        MissingSetting: the variable is not set.
+        LedgerError: a ledger cannot be opened, the new one is not empty, or somebody is delivering.
+    """
+    if not (url := os.environ.get(variable)):
+        raise MissingSetting(
+            f"the environment variable {variable} is not set",
+            do="Set it to the new ledger's address, such as postgresql://user:password@host/name.",
+            setting=variable,
+        )
+    with the_ledger() as ledger, closing(Ledger(url)) as target:
+        moved = move(ledger, target)
+        shown = target.url.render_as_string(hide_password=True)
+    console().print(
+        f"{sum(moved.values())} rows moved to {shown}: {moved['state']} keys, {moved['deliveries']} deliveries, "
+        f"{moved['open_outcomes']} open. Set PIPELINES_LEDGER_URL to its address now; the old ledger opens no more."
     )
     return 0
 

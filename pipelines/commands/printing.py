@@ -8,9 +8,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import orjson
+import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from pipelines.delivery.errors import ConfigurationError
 
 _WIDE = 200
 
@@ -33,6 +36,17 @@ def table(title: str, head: Sequence[str], rows: Iterable[Sequence[object]]) -> 
     for row in rows:
         made.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
     return made
+
+
+def confirm(what: str) -> None:
+    """Ask whether to go on; `typer.Abort` where the answer is no.
+
+    Raises:
+        ConfigurationError: there is no terminal to ask at.
+    """
+    if not sys.stdin.isatty():
+        raise ConfigurationError(f"nobody can confirm {what}", do="Say --yes where no terminal is.")
+    typer.confirm("Go on?", abort=True, err=True)
 
 
 def as_json(value: Any) -> None:

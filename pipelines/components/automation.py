@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from pipelines.components.partitions import trailing_range
+from pipelines.components.partition_checks import CONTRACT, DELIVERY
+from pipelines.components.partitions import END_TAG, START_TAG, spans, trailing_range
 from pipelines.components.sync_assets import MODE_TAG, PRIORITY_TAG, priority_of
 from pipelines.components.sync_run import upserts_of
 from pipelines.destinations.base import SyncSpec
-from pipelines.tables.grains import SNAPSHOT, Calendar
+from pipelines.tables.grains import SNAPSHOT
 from pipelines.tables.names import quarantine_of, valid_of
 from pipelines.tables.spec import AnyTable, TableSpec
 
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     # What `define_asset_job` returns; it has no public name in 1.13.27.
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-_START_TAG = "dagster/asset_partition_range_start"
-_END_TAG = "dagster/asset_partition_range_end"
 _TABLE_TAG = "pipelines/table"
 _SCHEDULED = {PRIORITY_TAG: "scheduled"}
 
@@ -29,7 +28,7 @@ def table_job(table: AnyTable) -> UnresolvedAssetJobDefinition:
     """The job that extracts a table; its syncs follow in runs of their own."""
     return dg.define_asset_job(
         f"{table.name}_extract",
-        selection=dg.AssetSelection.assets(table.name, valid_of(table.name), quarantine_of(table.name)),
+        selection=_with_its_check(valid_of(table.name), CONTRACT, table.name, quarantine_of(table.name)),
         tags={_TABLE_TAG: table.name},
         description=f"Extracts `{table.name}`; when it ends, every sync of the table delivers the same partitions.",
     )
@@ -39,10 +38,16 @@ def sync_job(sync: SyncSpec) -> UnresolvedAssetJobDefinition:
     """The job that delivers a sync."""
     return dg.define_asset_job(
         f"{sync.name}_deliver",
-        selection=dg.AssetSelection.assets(upserts_of(sync.name), sync.name),
+        selection=_with_its_check(sync.name, DELIVERY, upserts_of(sync.name)),
         tags={MODE_TAG: sync.mode},
         description=f"mode: {sync.mode} — delivers `{sync.name}` from the stored rows of `{sync.table}`.",
     )
+
+
+def _with_its_check(asset: str, check: str, *others: str) -> dg.AssetSelection:
+    """Assets with the check that their own op yields: standing checks have runs of their own."""
+    chosen = dg.AssetSelection.assets(asset, *others).without_checks()
+    return chosen | dg.AssetSelection.checks(dg.AssetCheckKey(dg.AssetKey(asset), check))
 
 
 def table_schedule(table: AnyTable, job: UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition | None:
@@ -67,9 +72,7 @@ def table_schedule(table: AnyTable, job: UnresolvedAssetJobDefinition) -> dg.Sch
         span = trailing_range(table, lookback, moment)
         if span is None:
             return dg.SkipReason(f"{table.name} has no partition among the last {lookback} that ended")
-        return dg.RunRequest(
-            run_key=moment.isoformat(), tags={**_SCHEDULED, _START_TAG: span.start, _END_TAG: span.end}
-        )
+        return dg.RunRequest(run_key=moment.isoformat(), tags={**_SCHEDULED, START_TAG: span.start, END_TAG: span.end})
 
     return _tick
 
@@ -109,9 +112,9 @@ def _sensor(
         run = context.dagster_run
         table, _ = tables[run.tags[_TABLE_TAG]]
         priority = {PRIORITY_TAG: priority_of(run.tags).name.lower()}
-        for tags in _spans(table, _extracted(context.instance, run, table)):
+        for tags in spans(table, _extracted(context.instance, run, table)):
             for job in syncs.get(table.name, ()):
-                key = "/".join([run.run_id, job.name, tags.get(_START_TAG, "")])
+                key = "/".join([run.run_id, job.name, tags.get(START_TAG, "")])
                 yield dg.RunRequest(run_key=key, job_name=job.name, tags={**priority, **tags})
 
     return _follow
@@ -122,22 +125,6 @@ def _extracted(instance: dg.DagsterInstance, run: dg.DagsterRun, table: AnyTable
     events = [record.event_log_entry.get_dagster_event() for record in records]
     valid = dg.AssetKey(valid_of(table.name))
     return {event.partition or SNAPSHOT for event in events if event.asset_key == valid}
-
-
-def _spans(table: AnyTable, extracted: set[str]) -> list[dict[str, str]]:
-    """The partitions as range tags, one per stretch without a gap; no tags for a snapshot."""
-    if extracted <= {SNAPSHOT}:
-        return [{}] if extracted else []
-    spans: list[dict[str, str]] = []
-    previous = ""
-    for partition in Calendar.of(table).keys(min(extracted), max(extracted)):
-        if partition in extracted:
-            if previous in extracted:
-                spans[-1][_END_TAG] = partition
-            else:
-                spans.append({_START_TAG: partition, _END_TAG: partition})
-        previous = partition
-    return spans
 
 
 def _days(table: AnyTable) -> str:

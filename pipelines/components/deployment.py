@@ -12,13 +12,20 @@ from pathlib import Path
 import dagster as dg
 
 from pipelines.components.automation import sync_job, syncs_after_tables, table_job, table_schedule
+from pipelines.components.defs_files import check_files
+from pipelines.components.maintenance import maintenance
 from pipelines.components.operations.assets import STATUS, operations
 from pipelines.components.operations.screen import Watched
 from pipelines.components.operations.spec import OperationsSpec
 from pipelines.components.operations_component import Operations
-from pipelines.components.policy import TABLE_CHUNK, sync_chunk
+from pipelines.components.partitions import partitions_of
+from pipelines.components.policy import chunks
 from pipelines.components.reading import readable
+from pipelines.components.resuming import Resumable, resume_sensor
 from pipelines.components.spec_component import SpecComponent, located
+from pipelines.components.standing import StandingChecks
+from pipelines.components.standing_checks import standing_automation, sync_checks, table_checks
+from pipelines.components.standing_spec import StandingSpec
 from pipelines.components.sync import SyncComponent, table_of
 from pipelines.components.sync_assets import sync_assets
 from pipelines.components.sync_run import upserts_of
@@ -39,8 +46,9 @@ def load_deployment(folder: Path) -> dg.Definitions:
     """
     tree, tables, syncs = read_deployment(folder)
     check_names(tables, syncs)
+    standing = standing_in(tree)
     with readable():
-        return _automated(tree.build_defs(), tables, syncs, operations_in(tree))
+        return _automated(tree.build_defs(), tables, syncs, standing, operations_in(tree))
 
 
 def watched_at(folder: Path) -> Watched:
@@ -61,8 +69,11 @@ def read_deployment(folder: Path) -> tuple[dg.ComponentTree, list[AnyTable], lis
     Raises:
         ConfigurationError: the folder is no project's, or a file cannot be used; it names the file.
     """
+    if not folder.is_dir():
+        raise ConfigurationError(f"there is no folder {folder}", do="Name the folder that holds `defs/`.")
     with readable():
         tree = dg.ComponentTree.for_project(folder)
+        check_files(tree.defs_module_path, tree.project_root)
         return tree, tables_in(tree), syncs_in(tree)
 
 
@@ -71,18 +82,21 @@ def build_deployment(
     syncs: Sequence[SyncSpec] = (),
     *,
     folder: Path,
+    standing: StandingSpec | None = None,
     told: OperationsSpec | None = None,
 ) -> dg.Definitions:
-    """The same from Python objects; `folder` is what `files` are relative to, `told` what is told of it and to whom.
+    """The same from Python objects; `folder` is what `files` are relative to.
+
+    `standing` says when standing checks look, `told` what is told of the deployment, and to whom.
 
     Raises:
         ConfigurationError: names in the deployment do not fit together.
     """
     check_names(tables, syncs)
-    assets = [asset for table in tables for asset in table_assets(table, folder, chunk=TABLE_CHUNK)]
-    names = [sync.name for sync in syncs]
-    assets += [sync_assets(sync, table_of(sync, tables), folder, chunk=sync_chunk(sync.name, names)) for sync in syncs]
-    return _automated(dg.Definitions(assets=assets), tables, syncs, told)
+    bounds = chunks(tables, syncs)
+    assets = [asset for table in tables for asset in table_assets(table, folder, chunk=bounds.get(table.name))]
+    assets += [sync_assets(sync, table_of(sync, tables), folder, chunk=bounds.get(sync.name)) for sync in syncs]
+    return _automated(dg.Definitions(assets=assets), tables, syncs, standing or StandingSpec(), told)
 
 
 def tables_in(tree: dg.ComponentTree) -> list[AnyTable]:
@@ -93,6 +107,21 @@ def tables_in(tree: dg.ComponentTree) -> list[AnyTable]:
 def syncs_in(tree: dg.ComponentTree) -> list[SyncSpec]:
     """The syncs of a deployment."""
     return [component for component in tree.get_all_components(SyncComponent) if isinstance(component, SyncSpec)]
+
+
+def standing_in(tree: dg.ComponentTree) -> StandingSpec:
+    """When the deployment's standing checks look.
+
+    Raises:
+        ConfigurationError: several files say so.
+    """
+    found = list(tree.get_all_components(StandingChecks))
+    if len(found) > 1:
+        raise ConfigurationError(
+            f"{' and '.join(one.file for one in found)} both say when the standing checks look",
+            do="Leave one pipelines.StandingChecks.",
+        )
+    return found[0] if found else StandingSpec()
 
 
 def operations_in(tree: dg.ComponentTree) -> OperationsSpec | None:
@@ -109,7 +138,7 @@ def operations_in(tree: dg.ComponentTree) -> OperationsSpec | None:
 
 
 def check_names(tables: Sequence[AnyTable], syncs: Sequence[SyncSpec]) -> None:
-    """Every asset has one name, and every sync a table.
+    """Every asset has one name, every sync a table, and every account one API.
 
     Raises:
         ConfigurationError: a name stands for two things, or for none; it names the files.
@@ -128,9 +157,25 @@ def check_names(tables: Sequence[AnyTable], syncs: Sequence[SyncSpec]) -> None:
                     field="name",
                 )
             owners[name] = spec
+    users: dict[str, SyncSpec] = {}
     for sync in syncs:
+        first = users.setdefault(sync.account, sync)
+        if first.settings is not sync.settings:
+            raise ConfigurationError(
+                f"{_where(first)} and {_where(sync)} name the same account {sync.account}, which is one of "
+                f"{first.settings.api} there and of {sync.settings.api} here",
+                do="An account is one set of credentials of one API: give each its own name.",
+                field="account",
+            )
         with located(sync):
-            check_removal(sync, table_of(sync, tables))
+            table = table_of(sync, tables)
+            check_removal(sync, table)
+            if sync.partitions_per_run is not None and partitions_of(table) is None:
+                raise ConfigurationError(
+                    f"sync {sync.name}, partitions_per_run: the table {table.name} has no partitions",
+                    do="Leave it out.",
+                    field="partitions_per_run",
+                )
 
 
 def _assets(spec: AnyTable | SyncSpec) -> tuple[str, ...]:
@@ -153,16 +198,28 @@ def _watched(
 
 
 def _automated(
-    assets: dg.Definitions, tables: Sequence[AnyTable], syncs: Sequence[SyncSpec], told: OperationsSpec | None
+    assets: dg.Definitions,
+    tables: Sequence[AnyTable],
+    syncs: Sequence[SyncSpec],
+    standing: StandingSpec,
+    told: OperationsSpec | None,
 ) -> dg.Definitions:
     table_jobs = {table.name: (table, table_job(table)) for table in tables}
-    sync_jobs = {name: [sync_job(sync) for sync in syncs if sync.table == name] for name in table_jobs}
+    delivered = [Resumable(sync, table_jobs[sync.table][0], sync_job(sync)) for sync in syncs]
+    sync_jobs = {name: [one.job for one in delivered if one.sync.table == name] for name in table_jobs}
+    resuming = resume_sensor(delivered)
     schedules = [table_schedule(table, job) for table, job in table_jobs.values()]
+    maintaining, weekly = maintenance()
     automation = dg.Definitions(
-        jobs=[*(job for _, job in table_jobs.values()), *(job for jobs in sync_jobs.values() for job in jobs)],
-        schedules=[schedule for schedule in schedules if schedule is not None],
-        sensors=syncs_after_tables(table_jobs, sync_jobs),
+        jobs=[maintaining, *(job for _, job in table_jobs.values()), *(one.job for one in delivered)],
+        schedules=[weekly, *(schedule for schedule in schedules if schedule is not None)],
+        sensors=[*syncs_after_tables(table_jobs, sync_jobs), *([resuming] if resuming else [])],
         # A run is one op or few: a process for each would cost seconds.
         executor=dg.in_process_executor,
     )
-    return dg.Definitions.merge(assets, automation, operations(_watched(assets, tables, syncs, told), told))
+    telling = operations(_watched(assets, tables, syncs, told), told)
+    if not tables:
+        return dg.Definitions.merge(assets, automation, telling)
+    of_syncs = {sync.name: sync_checks(sync, table_of(sync, tables)) for sync in syncs}
+    checks = standing_automation(standing, [table_checks(table) for table in tables], of_syncs)
+    return dg.Definitions.merge(assets, automation, checks, telling)

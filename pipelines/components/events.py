@@ -7,7 +7,7 @@ good days are green, the failed ones red, and a retry takes up those alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,12 +32,16 @@ class CheckOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """What a run did: per asset and partition its metadata, per check and partition its verdict, and what failed."""
+    """What a run did: per asset and partition its metadata, per check and partition its verdict, and what failed.
+
+    `passing`: the failed partitions whose reason may pass by itself.
+    """
 
     title: str
     assets: Mapping[dg.AssetKey, Mapping[str, Metadata]]
     checks: Mapping[dg.AssetCheckKey, Mapping[str, CheckOutcome]]
     failed: Mapping[str, str] = field(default_factory=dict)
+    passing: Collection[str] = ()
     do: str = ""
 
 
@@ -55,7 +59,7 @@ def tell(context: dg.AssetExecutionContext, story: Story) -> Iterator[Event]:
         if check in context.selected_asset_check_keys:
             yield from _evaluations(context, check, outcomes)
     if story.failed:
-        raise failed_partitions(story.title, story.failed, story.do)
+        raise failed_partitions(story.title, story.failed, story.do, story.passing)
 
 
 def _materializations(

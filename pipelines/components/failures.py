@@ -6,23 +6,29 @@ would repeat the whole range.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import dagster as dg
 
 from pipelines.delivery.errors import PipelinesError
 
+FAILED = "failed_partitions"
+PASSING = "failed_for_now"
+"""In a failure's metadata: the partitions that failed with their reasons, and those that a later try may mend."""
 _NAMED = 10
 
 
-def failed_partitions(what: str, reasons: Mapping[str, str], do: str) -> dg.Failure:
-    """Some partitions failed; the others of the run are done and stay green."""
+def failed_partitions(what: str, reasons: Mapping[str, str], do: str, passing: Collection[str] = ()) -> dg.Failure:
+    """Some partitions failed, those in `passing` for a reason that may pass by itself; the others stay green."""
     listed = [f"{partition}: {reason}" for partition, reason in sorted(reasons.items())]
     more = f"\n… and {len(listed) - _NAMED} more" if len(listed) > _NAMED else ""
     sentence = f"{what}: {len(listed)} partition(s) failed.\n" + "\n".join(listed[:_NAMED]) + more + f"\n{do}"
     return dg.Failure(
         description=sentence,
-        metadata={"failed_partitions": dg.MetadataValue.json(dict(sorted(reasons.items())))},
+        metadata={
+            FAILED: dg.MetadataValue.json(dict(sorted(reasons.items()))),
+            PASSING: dg.MetadataValue.json(sorted(passing)),
+        },
         allow_retries=False,
     )
 

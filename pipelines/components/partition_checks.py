@@ -1,4 +1,4 @@
-"""Asset checks with a verdict per partition: what Dagster 1.13.27 has for them, which is preview and partly private.
+"""Asset checks and their verdicts, per partition or of last time: what of it is preview or private in Dagster 1.13.27.
 
 Everything of that kind stands here, and a test notices if it moves.
 """
@@ -9,6 +9,12 @@ import warnings
 
 import dagster as dg
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationTargetMaterializationData
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+
+CONTRACT = "contract"
+"""The check of a table's valid rows that its own op yields."""
+DELIVERY = "delivery"
+"""The same of a sync."""
 
 
 def partitioned_check(
@@ -25,3 +31,11 @@ def target_of(record: dg.EventLogRecord) -> AssetCheckEvaluationTargetMaterializ
     return AssetCheckEvaluationTargetMaterializationData(
         run_id=record.run_id, storage_id=record.storage_id, timestamp=record.timestamp
     )
+
+
+def last_verdict(instance: dg.DagsterInstance, check: dg.AssetCheckKey) -> dg.AssetCheckEvaluation | None:
+    """What an unpartitioned check has said last; None: nothing yet."""
+    said = {AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED}
+    records = instance.event_log_storage.get_asset_check_execution_history(check, limit=1, status=said)
+    event = records[0].event.get_dagster_event() if records and records[0].event else None
+    return event.asset_check_evaluation_data if event is not None else None

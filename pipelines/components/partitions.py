@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
@@ -11,6 +11,9 @@ import dagster as dg
 from pipelines.tables.grains import SNAPSHOT, Calendar
 from pipelines.tables.spec import AnyTable, TableSpec
 
+START_TAG = "dagster/asset_partition_range_start"
+END_TAG = "dagster/asset_partition_range_end"
+"""Dagster's tags of a run over a range of partitions, both included."""
 _MONDAY = 1
 
 
@@ -47,6 +50,22 @@ def trailing_range(table: TableSpec, lookback: int, now: datetime) -> dg.Partiti
     newest = Calendar.of(table).newest(now, lookback)
     ended = [key for key in newest if str(table.start) <= key <= (table.end or key)]
     return dg.PartitionKeyRange(ended[0], ended[-1]) if ended else None
+
+
+def spans(table: AnyTable, some: Collection[str]) -> list[dict[str, str]]:
+    """Some partitions as range tags, one per stretch without a gap; no tags for a snapshot."""
+    if not set(some) - {SNAPSHOT}:
+        return [{}] if some else []
+    spans: list[dict[str, str]] = []
+    previous = ""
+    for partition in Calendar.of(table).keys(min(some), max(some)):
+        if partition in some:
+            if previous in some:
+                spans[-1][END_TAG] = partition
+            else:
+                spans.append({START_TAG: partition, END_TAG: partition})
+        previous = partition
+    return spans
 
 
 def _midnight(day: date, table: TableSpec) -> datetime:

@@ -2,19 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Sequence
+from itertools import chain, count
+
+import dagster as dg
+
+from pipelines.components.spec_component import SpecComponent
+from pipelines.destinations.base import SyncSpec
+from pipelines.tables.grains import SNAPSHOT
+from pipelines.tables.spec import AnyTable, TableSpec
 
 OWNER = "team:data-platform"
-"""Who answers for an asset, shown in Dagster's catalog."""
-TABLE_CHUNK = 92
-"""Partitions per run when a table is backfilled: one query each, and memory for about a quarter of daily rows."""
-_SYNC_CHUNK = 31
+"""Who answers for an asset of which no one else is said to."""
+PARTITIONS_PER_RUN = 92
+"""Partitions per run of a backfill unless a table or sync says otherwise: a quarter of daily rows fits into memory."""
 
 
-def sync_chunk(name: str, names: Iterable[str]) -> int:
-    """Partitions per run when a sync is backfilled: about a month, which is what a retry repeats at most.
+def owners_of(spec: AnyTable | SyncSpec) -> list[str]:
+    """Who answers for the assets of a table or a sync, shown in Dagster's catalog."""
+    return [spec.owner or OWNER]
 
-    Dagster puts assets with equal partitions and an equal policy into one run, where they would be delivered one after
-    another: a slow account would hold up the others. So each sync of a deployment has a number of its own.
+
+def chunks(tables: Iterable[AnyTable], syncs: Sequence[SyncSpec]) -> dict[str, int]:
+    """Partitions per run when a table or sync is backfilled, by its name; what has no partitions is absent.
+
+    Dagster puts assets with equal partitions and an equal policy into one run, where they would be worked off one after
+    another: a slow account would hold up the others, and a bad day of a table all that follows it. So each has a number
+    of its own: what its `partitions_per_run` says, or less where somebody else says the same (more only below 1).
     """
-    return _SYNC_CHUNK + sorted(names).index(name)
+    asked: dict[str, int | None] = {}
+    calendars: dict[str, Hashable] = {}
+    for table in tables:
+        if not isinstance(table, TableSpec) or table.grain == SNAPSHOT:
+            continue
+        named = {table.name: table.partitions_per_run}
+        named |= {sync.name: sync.partitions_per_run for sync in syncs if sync.table == table.name}
+        asked |= named
+        calendars |= dict.fromkeys(named, (table.grain, table.start, table.end, table.timezone))
+    taken: defaultdict[Hashable, set[int]] = defaultdict(set)
+    chosen: dict[str, int] = {}
+    # What somebody has asked for goes first; sorting is stable, so that tables stand before their syncs.
+    for name, number in sorted(asked.items(), key=lambda one: one[1] is None):
+        chosen[name] = _free(number, taken[calendars[name]])
+        taken[calendars[name]].add(chosen[name])
+    return chosen
+
+
+def chunks_in(tree: dg.ComponentTree) -> dict[str, int]:
+    """The same for the tables and syncs of a deployment's files."""
+    specs = tree.get_all_components(SpecComponent)
+    return chunks(
+        [one for one in specs if isinstance(one, AnyTable)], [one for one in specs if isinstance(one, SyncSpec)]
+    )
+
+
+def _free(asked: int | None, taken: set[int]) -> int:
+    if asked is None:
+        numbers: Iterable[int] = count(PARTITIONS_PER_RUN)
+    else:
+        numbers = chain(range(asked, 0, -1), count(asked + 1))
+    return next(number for number in numbers if number not in taken)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from pipelines.delivery.report import Reason
 from pipelines.delivery.upsert import Outcome
 from pipelines.tables.failures import Broken
 
-_SHOWN = 10
+SHOWN = 10
+"""Rows of a table at most."""
+_COLUMNS = 12
 _LONGEST = 400
 _WORST = (
     Outcome.UNKNOWN,
@@ -26,21 +28,38 @@ _MENDS: Mapping[Outcome, str] = {
     Outcome.INVALID: "Mend the row or the sync's field, and extract again.",
     Outcome.NOT_SELECTED: "Nothing, if that is meant: the sync's `where` or `on_null` leaves it out.",
 }
+_MENDS_RULES: Mapping[str, str] = {
+    "type:date": "Correct the value, or say in `date_format` how the source writes dates",
+    "type:": "Correct the value in the source",
+    "null": "Fill in the value in the source",
+    "key:duplicate": "Leave one row per key in the source, or name the column that tells them apart in `columns`",
+    "parent:": "Correct the parents in the source",
+    "rule:": "Correct the value in the source, or the table's own `rules`",
+    "date:window": "Put the row into the file of its date",
+    "line:": "Correct the line in the file, or its `delimiter` or `encoding`",
+}
+"""How the name of a broken rule begins -> what mends it."""
 
 
 def reasons_table(reasons: Mapping[tuple[Outcome, str], Reason], sync: str) -> str:
     """The worst outcomes first, then the most frequent reasons: rows, a few keys, and what mends it, as Markdown."""
-    if not reasons:
-        return "none"
     ordered = sorted(reasons.items(), key=lambda item: (_rank(item[0][0]), -item[1].rows))
-    lines = ["| rows | outcome | why | for example | what to do |", "| ---: | --- | --- | --- | --- |"]
-    lines += [
-        f"| {reason.rows} | {outcome} | {_cell(why)} | {_cell(', '.join(reason.keys))} "
-        f"| {_mend(outcome, reason, sync)} |"
-        for (outcome, why), reason in ordered[:_SHOWN]
+    rows = [
+        (reason.rows, outcome, why, ", ".join(reason.keys), _mend(outcome, reason, sync))
+        for (outcome, why), reason in ordered[:SHOWN]
     ]
-    if len(ordered) > _SHOWN:
-        lines.append(f"| | | and {len(ordered) - _SHOWN} more reasons | | |")
+    return bounded(("rows", "outcome", "why", "for example", "what to do"), rows, len(ordered), "reasons")
+
+
+def bounded(heads: Sequence[str], rows: Sequence[Sequence[object]], total: int, what: str) -> str:
+    """A table as Markdown, whose first rows are given, with a line for those that are not; `none` without any."""
+    if not rows:
+        return "none"
+    numbers = ["---:" if isinstance(cell, int | float) else "---" for cell in rows[0]]
+    lines = [f"| {' | '.join(heads)} |", f"| {' | '.join(numbers)} |"]
+    lines += [f"| {' | '.join(_cell(str(cell)) for cell in row)} |" for row in rows]
+    if total > len(rows):
+        lines.append(f"| | and {total - len(rows)} more {what} |{' |' * (len(heads) - 2)}")
     return "\n".join(lines)
 
 
@@ -49,20 +68,32 @@ def _rank(outcome: Outcome) -> int:
 
 
 def _mend(outcome: Outcome, reason: Reason, sync: str) -> str:
-    return _cell(_MENDS.get(outcome, "Nothing.").format(sync=sync, key=f"'{reason.keys[0]}'" if reason.keys else "KEY"))
+    return _MENDS.get(outcome, "Nothing.").format(sync=sync, key=f"'{reason.keys[0]}'" if reason.keys else "KEY")
 
 
 def rules_table(broken: Sequence[Broken]) -> str:
-    """The rules broken most often first, each with its column, rows and a few values, as Markdown."""
-    if not broken:
-        return "none"
-    lines = ["| rows | column | rule | for example |", "| ---: | --- | --- | --- |"]
-    lines += [
-        f"| {one.count} | {_cell(one.column)} | {_cell(one.rule)} | {_cell(', '.join(one.samples))} |"
-        for one in sorted(broken, key=lambda one: -one.count)[:_SHOWN]
-    ]
-    if len(broken) > _SHOWN:
-        lines.append(f"| | | and {len(broken) - _SHOWN} more rules | |")
+    """The rules broken most often first, each with its column, rows, a few values and what mends it, as Markdown."""
+    ordered = sorted(broken, key=lambda one: -one.count)
+    rows = [(one.count, one.column, one.rule, ", ".join(one.samples), _mend_rule(one.rule)) for one in ordered[:SHOWN]]
+    return bounded(("rows", "column", "rule", "for example", "what to do"), rows, len(ordered), "rules")
+
+
+def _mend_rule(rule: str) -> str:
+    named = next((mend for start, mend in _MENDS_RULES.items() if rule.startswith(start)), "Correct the source")
+    return f"{named}, then extract the partition again."
+
+
+def sample_table(
+    rows: Sequence[Mapping[str, str | None]] | Sequence[Mapping[str, str]], count: int, first: Iterable[str] = ()
+) -> str:
+    """Some of `count` rows of a source, as Markdown; the columns `first` come first, and of the others some."""
+    shown = rows[:SHOWN]
+    there = list(dict.fromkeys(name for row in shown for name in row))
+    names = [*dict.fromkeys([*(name for name in first if name in there), *there])][:_COLUMNS]
+    lines = [f"| {' | '.join(map(_cell, names))} |", f"| {' | '.join('---' for _ in names)} |"]
+    lines += [f"| {' | '.join(_cell(row.get(name) or '') for name in names)} |" for row in shown]
+    if count > len(shown):
+        lines.append(f"\nand {count - len(shown)} more")
     return "\n".join(lines)
 
 

@@ -7,7 +7,6 @@ import re
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -15,10 +14,11 @@ import dagster as dg
 from dagster.components.resolved.errors import ResolutionException
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
-from pydantic_core import ErrorDetails, core_schema
+from pydantic_core import core_schema
 
 from pipelines.delivery.errors import ConfigurationError, MissingSetting, PipelinesError
 from pipelines.delivery.redact import redact
+from pipelines.delivery.wording import faults
 
 _NAME = re.compile(r"\{\{\s*([A-Za-z_]\w*)")
 _ENVIRONMENT = re.compile(r"\benv(?:\.|\s*\(\s*['\"])(\w+)")
@@ -183,19 +183,9 @@ def _place(file: str, context: dg.ResolutionContext, path: Sequence[str | int]) 
 def _wrong_fields(error: ValidationError, spec: type, file: str, context: dg.ResolutionContext) -> str:
     """A sentence per wrong field; what it holds is not repeated, since it may come from the environment."""
     said = []
-    for one in error.errors(include_url=False, include_input=False):
-        words = _words(one, spec)
+    for fault in faults(error, spec):
         # A validator of the whole spec begins with the name of the field.
-        path = one["loc"] or (words.partition(":")[0],)
+        path = fault.path or (fault.why.partition(":")[0],)
+        words = ": ".join(filter(None, (".".join(map(str, fault.path)), fault.why)))
         said.append(f"{_place(file, context, ['attributes', *path])}: {words.removesuffix('.')}")
     return "; ".join(said)
-
-
-def _words(error: ErrorDetails, spec: type) -> str:
-    """What is wrong with a field, after its name."""
-    field, said = ".".join(map(str, error["loc"])), error["msg"].removeprefix("Value error, ")
-    if error["type"] == "extra_forbidden":
-        known = list(spec.model_fields) if issubclass(spec, BaseModel) and len(error["loc"]) == 1 else []
-        close = get_close_matches(field, known, n=3, cutoff=0.5)
-        said = "there is no such field" + (f"; did you mean {' or '.join(close)}?" if close else "")
-    return f"{field}: {said}" if field else said

@@ -7,7 +7,7 @@ from typing import Any
 
 import dagster as dg
 
-from pipelines.components.policy import sync_chunk
+from pipelines.components.policy import chunks_in
 from pipelines.components.spec_component import SpecComponent, folder_of
 from pipelines.components.sync_assets import sync_assets
 from pipelines.components.table import TableComponent
@@ -26,8 +26,8 @@ class SyncComponent(SpecComponent):
             raise ConfigurationError(f"{type(self).__name__} is a sync component without the fields of a sync")
         tree = context.component_tree
         tables = [one for one in tree.get_all_components(TableComponent) if isinstance(one, AnyTable)]
-        names = [one.name for one in tree.get_all_components(SyncComponent) if isinstance(one, SyncSpec)]
-        return [sync_assets(self, table_of(self, tables), folder_of(context), chunk=sync_chunk(self.name, names))]
+        chunk = chunks_in(tree).get(self.name)
+        return [sync_assets(self, table_of(self, tables), folder_of(context), chunk=chunk)]
 
 
 def table_of(sync: SyncSpec, tables: Iterable[AnyTable]) -> AnyTable:

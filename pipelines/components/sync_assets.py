@@ -10,9 +10,11 @@ import dagster as dg
 
 from pipelines.components.events import Event, tell
 from pipelines.components.failures import failed
-from pipelines.components.partition_checks import partitioned_check
+from pipelines.components.partition_checks import DELIVERY, partitioned_check
 from pipelines.components.partitions import partitions_in, partitions_of
-from pipelines.components.policy import OWNER
+from pipelines.components.policy import owners_of
+from pipelines.components.stops import ROOT_TAG, note_stop
+from pipelines.components.sync_columns import delivered_metadata, upsert_metadata
 from pipelines.components.sync_run import Order, SyncRunner, upserts_of
 from pipelines.components.sync_story import observations, story
 from pipelines.delivery.errors import PipelinesError
@@ -46,12 +48,14 @@ class DeliverConfig(dg.Config):
     """Why this run may do more than the sync's ceilings allow; kept in the ledger."""
 
 
-def sync_assets(sync: SyncSpec, table: AnyTable, folder: Path, *, chunk: int) -> dg.AssetsDefinition:
-    """The op of a sync. `folder`: where the table's `files` lie; `chunk`: partitions per run of a backfill."""
+def sync_assets(sync: SyncSpec, table: AnyTable, folder: Path, *, chunk: int | None) -> dg.AssetsDefinition:
+    """The op of a sync. `folder`: where the table's `files` lie; `chunk`: partitions per run of a
+    backfill; None: it has no partitions.
+    """
     partitions = partitions_of(table)
-    upserts, delivered = dg.AssetKey(upserts_of(sync.name)), dg.AssetKey(sync.name)
+    valid, upserts, delivered = map(dg.AssetKey, (valid_of(sync.table), upserts_of(sync.name), sync.name))
     check = partitioned_check(
-        "delivery",
+        DELIVERY,
         delivered,
         partitions,
         "Every extracted row is accounted for; nothing failed, is unknown or was left unsent.",
@@ -60,7 +64,7 @@ def sync_assets(sync: SyncSpec, table: AnyTable, folder: Path, *, chunk: int) ->
         "partitions_def": partitions,
         "group_name": sync.settings.api,
         "skippable": True,
-        "owners": [OWNER],
+        "owners": owners_of(sync),
         "tags": {MODE_TAG: sync.mode},
     }
 
@@ -69,8 +73,9 @@ def sync_assets(sync: SyncSpec, table: AnyTable, folder: Path, *, chunk: int) ->
         specs=[
             dg.AssetSpec(
                 upserts,
-                deps=[dg.AssetKey(valid_of(sync.table))],
+                deps=[valid],
                 description=f"What `{sync.table}` says, as keyed upserts for account `{sync.account}`.",
+                metadata={"dagster/table_name": upserts.to_user_string(), **upsert_metadata(sync, valid)},
                 kinds={"parquet"},
                 **shared,
             ),
@@ -78,15 +83,15 @@ def sync_assets(sync: SyncSpec, table: AnyTable, folder: Path, *, chunk: int) ->
                 delivered,
                 deps=[upserts],
                 description=f"**mode: {sync.mode}** — upserts delivered to account `{sync.account}`: "
-                "only what changed, never older over newer.",
-                metadata={"mode": sync.mode, "account": sync.account},
+                f"only what changed, never older over newer. [The API's documentation]({sync.documentation})",
+                metadata={"mode": sync.mode, "account": sync.account, **delivered_metadata(sync, upserts)},
                 kinds={sync.settings.api.replace("_", "")},
                 **shared,
             ),
         ],
         check_specs=[check],
         can_subset=True,
-        backfill_policy=dg.BackfillPolicy.multi_run(chunk) if partitions else None,
+        backfill_policy=dg.BackfillPolicy.multi_run(chunk) if chunk else None,
         pool=f"account_{sync.account}",
         op_tags={MODE_TAG: sync.mode},
     )
@@ -106,6 +111,7 @@ def sync_assets(sync: SyncSpec, table: AnyTable, folder: Path, *, chunk: int) ->
         try:
             result = SyncRunner(sync, Home.of(), table, folder, progress=_log_progress(context, sync.name)).run(order)
         except PipelinesError as error:
+            note_stop(context, sync.name, passing=False)
             raise failed(error) from error
         for note in result.report.notes:
             context.log.info("%s: %s", sync.name, note)
@@ -114,14 +120,17 @@ def sync_assets(sync: SyncSpec, table: AnyTable, folder: Path, *, chunk: int) ->
                 context.log.warning("%s: %s: %s, so nothing is planned for it", sync.name, partition, why)
             yield from observations(delivered, sync, result)
             return
-        yield from tell(context, story(sync, result, upserts, delivered, check.key))
+        told = story(sync, result, upserts, delivered, check.key)
+        if told.failed:
+            note_stop(context, sync.name, passing=bool(told.passing))
+        yield from tell(context, told)
 
     return _deliver
 
 
 def _first_asked(context: dg.AssetExecutionContext) -> float:
     """When the run, or the one that it is a retry of, was asked for: what was sent since need not be sent again."""
-    first = context.run.root_run_id or context.run.run_id
+    first = context.run.tags.get(ROOT_TAG) or context.run.root_run_id or context.run.run_id
     record = context.instance.get_run_record_by_id(first)
     return record.create_timestamp.timestamp() if record else time.time()
 

@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import orjson
-import pandas as pd
+import pyarrow as pa
 
 from pipelines.components.vanishing import NotListed, NotSeen, vanishing_of
 from pipelines.components.way import Errand, OpenPort, http_port, open_way
 from pipelines.delivery.caller import Patience
+from pipelines.delivery.cycles import no_cycles
 from pipelines.delivery.deliver import Delivery
 from pipelines.delivery.gates import Gates
 from pipelines.delivery.ledger import Ledger, Priority, Run
@@ -167,7 +168,8 @@ class SyncRunner:
         )
         if isinstance(vanishing, NotListed):
             built = vanishing.built
-        self._store_upserts(store, present, built)
+        with no_cycles():
+            self._store_upserts(store, present, built)
         newest = {} if self.sync.dated else self._newer_in_store(store, present, stored, built.upserts)
         return _Wanted(built, newest, vanishing)
 
@@ -225,15 +227,10 @@ class SyncRunner:
 
     def _store_upserts(self, store: PartitionStore, partitions: Sequence[str], built: Built) -> None:
         """Keep what the run wants to be true, per partition, for people and for `pipelines why`."""
-        rows: dict[str, list[tuple[str, str, str, str, list[int]]]] = {partition: [] for partition in partitions}
+        found: dict[str, list[Upsert]] = {partition: [] for partition in partitions}
         for upsert in built.upserts:
-            payload = orjson.dumps(upsert.payload).decode()
-            rows[upsert.partition].append((upsert.key, upsert.as_of, payload, upsert.fingerprint, list(upsert.rows)))
-        columns = ["key", "as_of", "payload", "fingerprint", "rows"]
-        store.write_all(
-            upserts_of(self.sync.name),
-            {partition: pd.DataFrame(found, columns=columns) for partition, found in rows.items()},
-        )
+            found[upsert.partition].append(upsert)
+        store.write_all(upserts_of(self.sync.name), {partition: _table(some) for partition, some in found.items()})
 
     def _account(self, store: PartitionStore, partition: str, report: Report, *, last: str) -> PartitionResult:
         counts = Counter(report.counts[partition])
@@ -244,6 +241,19 @@ class SyncRunner:
             for counter in (report.removed, report.removal_failed, report.removal_left)
         )
         return PartitionResult(store.rows(self.sync.table, partition), counts, *removals)
+
+
+def _table(upserts: Sequence[Upsert]) -> pa.Table:
+    """Upserts as they are stored."""
+    return pa.table(
+        {
+            "key": pa.array([upsert.key for upsert in upserts], pa.string()),
+            "as_of": pa.array([upsert.as_of for upsert in upserts], pa.string()),
+            "payload": pa.array([orjson.dumps(upsert.payload) for upsert in upserts], pa.binary()).cast(pa.string()),
+            "fingerprint": pa.array([upsert.fingerprint for upsert in upserts], pa.string()),
+            "rows": pa.array([upsert.rows for upsert in upserts], pa.list_(pa.int64())),
+        }
+    )
 
 
 def upserts_of(sync: str) -> str:

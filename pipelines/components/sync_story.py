@@ -44,6 +44,7 @@ def story(
         },
         checks={check: {p: _verdict(sync, p, account, result) for p, account in result.results.items()}},
         failed={**result.missing, **red},
+        passing=[partition for partition, account in result.results.items() if _passes(account, result)],
         do="Retry the failed partitions when the cause is mended: only what was not delivered is sent. "
         f"A retry delivers the stored rows; for fresh source data select {sync.table} as well.",
     )
@@ -60,6 +61,12 @@ def _why_red(sync: SyncSpec, account: PartitionResult, result: SyncResult) -> st
     if sync.fail_above is not None and sync.fail_above.exceeded(account.wrong, account.extracted):
         return f"{account.wrong} of {account.extracted} rows were rejected, invalid or quarantined (fail_above)"
     return ""
+
+
+def _passes(account: PartitionResult, result: SyncResult) -> bool:
+    """Whether a later try may deliver what is missing, without anybody having mended anything."""
+    undone = account.undelivered or account.removal_failed or account.removal_left
+    return bool(undone) and not account.gap and (result.report.passing or not result.report.stopped)
 
 
 def _verdict(sync: SyncSpec, partition: str, account: PartitionResult, result: SyncResult) -> CheckOutcome:

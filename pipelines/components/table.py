@@ -6,7 +6,7 @@ from typing import Any
 
 import dagster as dg
 
-from pipelines.components.policy import TABLE_CHUNK
+from pipelines.components.policy import chunks_in
 from pipelines.components.spec_component import SpecComponent, folder_of
 from pipelines.components.table_assets import table_assets
 from pipelines.delivery.errors import ConfigurationError
@@ -20,4 +20,5 @@ class TableComponent(SpecComponent):
         """The table's op, and its sources as external assets."""
         if not isinstance(self, AnyTable):
             raise ConfigurationError(f"{type(self).__name__} is a table component without the fields of a table")
-        return table_assets(self, folder_of(context), chunk=TABLE_CHUNK)
+        chunk = chunks_in(context.component_tree).get(self.name)
+        return table_assets(self, folder_of(context), chunk=chunk)

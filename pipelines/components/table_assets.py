@@ -1,7 +1,7 @@
 """A table as Dagster assets: one op yields its raw, valid and quarantined rows, and the contract check."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,68 +10,69 @@ import dagster as dg
 
 from pipelines.components.events import CheckOutcome, Event, Story, tell
 from pipelines.components.failures import failed
-from pipelines.components.partition_checks import partitioned_check
+from pipelines.components.partition_checks import CONTRACT, partitioned_check
 from pipelines.components.partitions import partitions_in, partitions_of
-from pipelines.components.policy import OWNER
-from pipelines.components.reasons import rules_table
+from pipelines.components.policy import owners_of
+from pipelines.components.reasons import rules_table, sample_table
+from pipelines.components.table_columns import TableColumns, source_of
 from pipelines.delivery.errors import PipelinesError
 from pipelines.home import Home
 from pipelines.tables.extract import Extracted, PartitionFacts, extract
 from pipelines.tables.names import quarantine_of, valid_of
+from pipelines.tables.sources.wanted import Undated
 from pipelines.tables.spec import AnyTable, CatalogueSpec, SourceSpec, TableSpec
 from pipelines.tables.store import PartitionStore
 
 
-def table_assets(table: AnyTable, folder: Path, *, chunk: int) -> list[dg.AssetsDefinition | dg.AssetSpec]:
-    """The op of a table, and what it reads as external assets. `chunk`: partitions per run of a backfill."""
+def table_assets(table: AnyTable, folder: Path, *, chunk: int | None) -> list[dg.AssetsDefinition | dg.AssetSpec]:
+    """The op of a table, and what it reads as external assets. `chunk`: partitions per run of a
+    backfill; None: it has no partitions.
+    """
     partitions = partitions_of(table)
     raw, valid, quarantine = (
         dg.AssetKey(name) for name in (table.name, valid_of(table.name), quarantine_of(table.name))
     )
     sources = _sources(table)
     check = partitioned_check(
-        "contract",
+        CONTRACT,
         valid,
         partitions,
-        "No row broke the table's contract; those that did are in the quarantine, with every rule they broke.",
+        "No row broke the table's contract; those that did are in the quarantine, with every rule they broke. Rows "
+        "without a date that can be read belong to no partition: the newest one of each run tells of them.",
     )
     shared: dict[str, Any] = {
         "partitions_def": partitions,
         "group_name": "tables",
         "skippable": True,
-        "owners": [OWNER],
+        "owners": owners_of(table),
         "kinds": {"parquet"},
     }
+    columns = TableColumns(table).metadata()
+
+    def described(key: dg.AssetKey, after: list[dg.AssetKey], description: str) -> dg.AssetSpec:
+        metadata = {"dagster/table_name": key.to_user_string(), **columns[key.to_user_string()]}
+        return dg.AssetSpec(key, deps=after, description=description, metadata=metadata, **shared)
 
     @dg.multi_asset(
         name=table.name,
         specs=[
-            dg.AssetSpec(
-                raw, deps=list(sources), description=f"Rows as they stand in {table.source}, by partition.", **shared
-            ),
-            dg.AssetSpec(
-                valid, deps=[raw], description="Rows that keep the contract, joined with their catalogues.", **shared
-            ),
-            dg.AssetSpec(
-                quarantine,
-                deps=[raw],
-                description="Rows that break the contract, each with every rule it broke.",
-                **shared,
-            ),
+            described(raw, list(sources), f"Rows as they stand in {table.source}, by partition."),
+            described(valid, [raw], "Rows that keep the contract, joined with their catalogues."),
+            described(quarantine, [raw], "Rows that break the contract, each with every rule it broke."),
         ],
         check_specs=[check],
         can_subset=True,
-        backfill_policy=dg.BackfillPolicy.multi_run(chunk) if partitions else None,
+        backfill_policy=dg.BackfillPolicy.multi_run(chunk) if chunk else None,
         pool=f"table_{table.name}",
     )
     def _extract(context: dg.AssetExecutionContext) -> Iterator[Event]:
-        home = Home.of()
         try:
+            store = PartitionStore(Home.of().store_url)
             extracted = extract(
                 table,
                 partitions_in(context),
                 base=folder,
-                store=PartitionStore(home.store_url),
+                store=store,
                 environ=os.environ,
                 now=datetime.now(UTC),
             )
@@ -79,25 +80,25 @@ def table_assets(table: AnyTable, folder: Path, *, chunk: int) -> list[dg.Assets
             raise failed(error) from error
         for line in _beside(table, extracted):
             context.log.warning(line)
-        yield from tell(context, _story(table, extracted, (raw, valid, quarantine), check.key))
+        yield from tell(context, _story(table, extracted, store, (raw, valid, quarantine), check.key))
 
     return [_extract, *sources.values()]
 
 
 def _sources(table: AnyTable) -> dict[dg.AssetKey, dg.AssetSpec]:
     """What the table reads, as assets that somebody else makes."""
-    read: dict[str, SourceSpec] = {table.name: table.source}
+    read: dict[dg.AssetKey, SourceSpec] = {source_of(table.name): table.source}
     if isinstance(table, TableSpec):
-        read |= {f"{table.name}_{name}": table.catalogue(name) for name in table.catalogues}
+        read |= {source_of(table.name, name): table.catalogue(name) for name in table.catalogues}
     specs = {}
-    for name, source in read.items():
-        key = dg.AssetKey(["warehouse", name])
+    for key, source in read.items():
+        name = source.table or source.files
         what = "Catalogue" if isinstance(source, CatalogueSpec) else "Table"
         specs[key] = dg.AssetSpec(
             key,
             group_name="warehouse",
             description=f"{what}: {source}",
-            metadata={"source": str(source)},
+            metadata={"source": str(source), **({"dagster/table_name": name} if name else {})},
             kinds={_kind(source)},
         )
     return specs
@@ -110,18 +111,32 @@ def _kind(source: SourceSpec) -> str:
 
 
 def _story(
-    table: AnyTable, extracted: Extracted, keys: tuple[dg.AssetKey, dg.AssetKey, dg.AssetKey], check: dg.AssetCheckKey
+    table: AnyTable,
+    extracted: Extracted,
+    store: PartitionStore,
+    keys: tuple[dg.AssetKey, dg.AssetKey, dg.AssetKey],
+    check: dg.AssetCheckKey,
 ) -> Story:
     raw, valid, quarantine = keys
     good = {partition: facts for partition, facts in extracted.partitions.items() if facts.failed is None}
+    files = {partition: store.address(quarantine_of(table.name), partition) for partition in good}
+    verdicts = {partition: _verdict(facts, files[partition]) for partition, facts in good.items()}
+    told = {
+        raw: {p: _metadata(facts, facts.extracted) for p, facts in good.items()},
+        valid: {p: _metadata(facts, facts.valid) for p, facts in good.items()},
+        quarantine: {p: _metadata(facts, facts.quarantined) for p, facts in good.items()},
+    }
+    if good:
+        newest = max(good)
+        if extracted.undated.count:
+            verdicts[newest] = _with_undated(verdicts[newest], table, extracted.undated)
+        # What was really stored, catalogues' columns included; once per run, since Dagster shows the newest.
+        for asset, columns in TableColumns.after(table, extracted).metadata().items():
+            told[dg.AssetKey(asset)][newest] |= columns
     return Story(
         title=f"table {table.name}",
-        assets={
-            raw: {p: _metadata(facts, facts.extracted) for p, facts in good.items()},
-            valid: {p: _metadata(facts, facts.valid) for p, facts in good.items()},
-            quarantine: {p: _metadata(facts, facts.quarantined) for p, facts in good.items()},
-        },
-        checks={check: {p: _verdict(facts) for p, facts in good.items()}},
+        assets=told,
+        checks={check: verdicts},
         failed={p: str(facts.failed) for p, facts in extracted.partitions.items() if facts.failed is not None},
         do="The other partitions are stored. Mend the source, then retry the failed ones.",
     )
@@ -142,7 +157,7 @@ def _beside(table: AnyTable, extracted: Extracted) -> Iterator[str]:
             )
 
 
-def _metadata(facts: PartitionFacts, rows: int) -> Mapping[str, Any]:
+def _metadata(facts: PartitionFacts, rows: int) -> dict[str, Any]:
     return {
         "dagster/partition_row_count": rows,
         "rows_in": facts.extracted,
@@ -151,14 +166,21 @@ def _metadata(facts: PartitionFacts, rows: int) -> Mapping[str, Any]:
     }
 
 
-def _verdict(facts: PartitionFacts) -> CheckOutcome:
-    """Yellow where rows were quarantined."""
-    return CheckOutcome(
-        passed=not facts.quarantined,
-        severity=dg.AssetCheckSeverity.WARN,
-        metadata={
-            "extracted": facts.extracted,
-            "quarantined": facts.quarantined,
-            "rules": dg.MetadataValue.md(rules_table(facts.broken)),
-        },
-    )
+def _verdict(facts: PartitionFacts, file: str) -> CheckOutcome:
+    """Yellow where rows were quarantined: which rules they broke, some of the rows, and the file with all of them."""
+    told: dict[str, Any] = {
+        "extracted": facts.extracted,
+        "quarantined": facts.quarantined,
+        "rules": dg.MetadataValue.md(rules_table(facts.broken)),
+    }
+    if facts.quarantined:
+        told["quarantined_rows"] = dg.MetadataValue.md(sample_table(facts.quarantine, facts.quarantined))
+        told["quarantine_file"] = dg.MetadataValue.path(file)
+    return CheckOutcome(passed=not facts.quarantined, severity=dg.AssetCheckSeverity.WARN, metadata=told)
+
+
+def _with_undated(verdict: CheckOutcome, table: AnyTable, undated: Undated) -> CheckOutcome:
+    """Yellow as well: rows of the source that belong to no partition, told with the newest one of the run."""
+    rows = sample_table(undated.sample, undated.count, table.columns.mapped.values())
+    told = {"undated": undated.count, "undated_rows": dg.MetadataValue.md(rows)}
+    return CheckOutcome(passed=False, severity=verdict.severity, metadata={**verdict.metadata, **told})

@@ -7,24 +7,23 @@ that a look that was broken off goes on where it was; the sync may write only wh
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from pipelines.delivery.caller import STOPS, Caller
+from pipelines.delivery.caller import Caller
 from pipelines.delivery.compare import differing
 from pipelines.delivery.destination import Destination, Found, Remembering, Sighting, Stranger, Surveying
-from pipelines.delivery.errors import AccountUnavailable, PipelinesError
+from pipelines.delivery.errors import AccountUnavailable
 from pipelines.delivery.fingerprint import fingerprint
 from pipelines.delivery.ledger import Ledger, Record, Run, Scope, State, Turn
 from pipelines.delivery.ledger.people import make_contact
+from pipelines.delivery.slices import RESERVE, look_in_turns
 from pipelines.delivery.upsert import Outcome, Upsert, Verdict
 
 _LOOK_UP = 20_000
-_RESERVE = 128
-"""Requests between two notes of the pace: more than any part of a survey makes, but for lists of many pages."""
 
 Progress = Callable[[int, int], None]
 
@@ -112,8 +111,7 @@ class Adoption:
             self.destination.remember({key: Found(*one) for key, one in accepted.items()})
         if wanted or self.policy is None:
             async with aclosing(self.destination.survey(wanted, self.caller)) as parts:
-                while await self._slice(parts, upserts, len(wanted)):
-                    pass
+                await look_in_turns(self.turn, parts, lambda part: self._take_in(part, upserts, len(wanted)))
         if self.policy is not None and not self.findings.unread:
             self._make_contact(self.policy)
         return self.findings
@@ -149,30 +147,7 @@ class Adoption:
             return False
         return True
 
-    async def _slice(self, parts: AsyncGenerator[Sighting, None], upserts: Mapping[str, Upsert], total: int) -> bool:
-        """Look until somebody with a better claim wants the account; whether there is more to see."""
-        stopped: PipelinesError | None = None
-        async with self.turn.hold():
-            self._note_pace()
-            try:
-                async for part in parts:
-                    self._take_in(part, upserts)
-                    if self.progress is not None:
-                        self.progress(self._looked_at, total)
-                    if self.turn.wanted():
-                        return True
-            except STOPS as stop:
-                # Raised where the turn is given back in order: else the next holder would wait for the reserve.
-                stopped = stop
-        if stopped is not None:
-            raise stopped
-        return False
-
-    def _note_pace(self) -> None:
-        with self.turn.transaction(reserve=_RESERVE):
-            pass
-
-    def _take_in(self, part: Sighting, upserts: Mapping[str, Upsert]) -> None:
+    def _take_in(self, part: Sighting, upserts: Mapping[str, Upsert], total: int) -> None:
         findings = self.findings
         self._looked_at += len(part.found) + len(part.unread)
         findings.unread |= part.unread
@@ -184,9 +159,11 @@ class Adoption:
             if (record := self._compare(upserts[key], found, part.loose.get(key, ""))) is not None
         ]
         self._meet(part.strangers)
-        with self.turn.transaction(reserve=_RESERVE) as connection:
+        with self.turn.transaction(reserve=RESERVE) as connection:
             if self.policy is not None:
                 self.ledger.assume(connection, self.scope, self.run, records, self.clock())
+        if self.progress is not None:
+            self.progress(self._looked_at, total)
 
     def _compare(self, upsert: Upsert, found: Found, loose: str) -> Record | None:
         """Count a key; what the ledger is to remember of it under the policy."""

@@ -24,7 +24,7 @@ from pipelines.delivery.errors import (
 )
 from pipelines.delivery.gate import Gate
 from pipelines.delivery.messages import Answer, Exchange, Lost, NotSent, Port, Request
-from pipelines.delivery.pace import Pace
+from pipelines.delivery.pace import Leave, Pace
 from pipelines.delivery.quota import RateHeaders, rate_headers
 from pipelines.delivery.report import Traffic
 from pipelines.delivery.retry import RetryPolicy, retry_after_s, wait_before_retry
@@ -36,6 +36,8 @@ _partition: ContextVar[str | None] = ContextVar("partition", default=None)
 _log = logging.getLogger(__name__)
 
 _STRIKES = 3
+_PROBES = 2
+"""So often a request goes out as the breaker's probe: not for ever, lest one that always fails speaks for all."""
 _SAID, _READ = 200, 10_000
 MAYBE_LANDED = frozenset({500, 502, 504})
 """After these a write may have been carried out: it is only resent where that is noticed by nobody."""
@@ -108,7 +110,7 @@ class Caller:
         self._strikes = 0
 
     async def __call__(self, request: Request) -> Exchange:
-        """Send until the answer is final.
+        """Send until the answer is final. What failed as a probe, and may be tried again, waits for another one.
 
         A write that was sent already and may have arrived ends with that answer, whatever stops its next try.
 
@@ -116,7 +118,7 @@ class Caller:
             AccountStopped: the API answered 401 or 415, or 402 and 403 too often, now or earlier in this run.
             AccountUnavailable: nothing listens, the circuit breaker gave up, or the run's time is over.
         """
-        attempt, waited, last = 0, 0.0, None
+        attempt, probes, waited, last = 0, 0, 0.0, None
         while True:
             attempt += 1
             try:
@@ -125,15 +127,17 @@ class Caller:
                 if last is not None and _may_have_landed(request, last):
                     return last
                 raise
-            wait = None if probe else self._wait(request, exchange, attempt, waited)
+            probes += probe
+            wait = self._wait(request, exchange, attempt, waited) if probes < _PROBES else None
+            if probe or wait is None:
+                self._watch(request, exchange, probe=probe)
             if wait is None:
-                break
+                return exchange
             last = exchange
             self._traffic.note_retry(_partition.get())
-            waited += wait
-            await self._gate.nap(wait)
-        self._watch(request, exchange, probe=probe)
-        return exchange
+            if not probe:
+                waited += wait
+                await self._gate.nap(wait)
 
     def stop(self, error: PipelinesError) -> None:
         """Let nothing more out in this run."""
@@ -162,15 +166,14 @@ class Caller:
 
     async def _once(self, request: Request) -> tuple[Exchange, bool]:
         """Send once, when breaker and pace allow it: what came of it, and whether it went as the breaker's probe."""
-        probe, waited = await self._gate.pass_through()
-        self._traffic.note_wait(_partition.get(), waited)
+        probe, leave = await self._gate.pass_through()
+        self._traffic.note_wait(_partition.get(), leave.waited)
         try:
             self._guard()
             sent_at = self._clock()
-            exchange = await self._port.send(request)
+            exchange = await self._sent(request, leave)
             answered = exchange if isinstance(exchange, Answer) else None
             self._note(request, answered)
-            self._pace.answered(sent_at)
             self._observe(answered.headers if answered else {})
             if answered is not None:
                 self._heed(request, answered, sent_at)
@@ -178,6 +181,16 @@ class Caller:
             self._gate.drop_probe(probe=probe)
             raise
         return exchange, probe
+
+    async def _sent(self, request: Request, leave: Leave) -> Exchange:
+        self._pace.departs(leave)
+        answered = False
+        try:
+            exchange = await self._port.send(request)
+            answered = True
+        finally:
+            self._pace.ended(leave, answered=answered)
+        return exchange
 
     # -- what came of it
 

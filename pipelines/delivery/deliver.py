@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from sqlalchemy import Connection
 
 from pipelines.delivery.caller import MAYBE_LANDED, STOPS, Caller
+from pipelines.delivery.cycles import no_cycles
 from pipelines.delivery.destination import Destination, Found, Limits, Ordered, Reducing, Remarking, Remembering
 from pipelines.delivery.errors import AccountUnavailable
 from pipelines.delivery.fingerprint import fingerprint
@@ -75,7 +76,7 @@ class Delivery:
         if not self.dry:
             with self.ledger.engine.begin() as connection:
                 note_reads(self.ledger, connection, self.scope, self.run, read)
-        with self.ledger.reading() as connection:
+        with no_cycles(), self.ledger.reading() as connection:
             # Before the states: what is answered in between is in one of the two.
             attempts = self.ledger.attempts(connection, self.scope, self.run.sync)
             states = self._states(connection, built.upserts)
@@ -114,13 +115,15 @@ class Delivery:
     # -- planning
 
     def _states(self, connection: Connection, upserts: Sequence[Upsert], *, payloads: bool = False) -> dict[str, State]:
-        keys = list({upsert.key for upsert in upserts})
+        """The states of the upserts' keys, with payloads where these are asked for or have to be compared."""
+        newest = _newest(upserts)
+        keys = list(newest)
         states: dict[str, State] = {}
         for start in range(0, len(keys), _LOOK_UP):
             found = self.ledger.states(connection, self.scope, keys[start : start + _LOOK_UP], payloads=payloads)
-            outdated = [key for key, state in found.items() if state.payload is None and state.outdated]
-            if outdated:
-                found |= self.ledger.states(connection, self.scope, outdated, payloads=True)
+            if not payloads:
+                differ = [key for key, state in found.items() if not state.is_marked(newest[key].fingerprint)]
+                found |= self.ledger.states(connection, self.scope, differ, payloads=True) if differ else {}
             states |= found
         return states
 
@@ -178,8 +181,9 @@ class Delivery:
         return {dropped.key for dropped in parked if dropped.key is not None}
 
     def _renew(self, plan: Plan, states: Mapping[str, State]) -> None:
-        """After an upgrade: what is unchanged gets this release's fingerprint, so that the next look-up is quick."""
-        old = [(u, states[u.key]) for u in plan.unchanged if u.key in states and states[u.key].outdated]
+        """What is unchanged, but fingerprinted by another release or over other fields, gets today's fingerprint."""
+        known = [(upsert, states[upsert.key]) for upsert in plan.unchanged if upsert.key in states]
+        old = [(upsert, state) for upsert, state in known if not state.is_marked(upsert.fingerprint)]
         if old:
             with self.ledger.engine.begin() as connection:
                 self.ledger.renew(connection, self.scope, old)
@@ -221,6 +225,7 @@ class Delivery:
                 # The turn did not come in time.
                 self.caller.stop(late)
             if self.caller.stopped is not None:
+                self.report.passing = isinstance(self.caller.stopped, AccountUnavailable)
                 self._leave(work, str(self.caller.stopped))
                 return
 
@@ -272,8 +277,8 @@ class Delivery:
         self.report.notes.append(f"{attempts} upserts of an earlier run had no answer: {settled}")
 
     def _mark(self, state: State) -> str:
-        """The state's fingerprint as this release makes it."""
-        if not state.outdated or not state.fingerprint or state.payload is None:
+        """The state's fingerprint as this release makes it, over the fields that count today."""
+        if not state.fingerprint or state.payload is None:
             return state.fingerprint
         return fingerprint(self.destination.normalise(state.payload))
 
@@ -419,3 +424,13 @@ class Delivery:
                 settled[upsert.key] = max(upsert.as_of, settled.get(upsert.key, ""))
         keys = [key for key, as_of in still_open.items() if as_of <= settled.get(key, "")]
         self.ledger.close_outcomes(connection, self.scope, keys)
+
+
+def _newest(upserts: Sequence[Upsert]) -> dict[str, Upsert]:
+    """Of each key the upsert with the newest time."""
+    newest = {upsert.key: upsert for upsert in upserts}
+    if len(newest) < len(upserts):
+        for upsert in upserts:
+            if upsert.as_of > newest[upsert.key].as_of:
+                newest[upsert.key] = upsert
+    return newest

@@ -10,7 +10,7 @@ from typing import NoReturn
 from pipelines.delivery.breaker import Breaker
 from pipelines.delivery.deadline import Deadline
 from pipelines.delivery.errors import AccountUnavailable, PipelinesError
-from pipelines.delivery.pace import Pace
+from pipelines.delivery.pace import Leave, Pace
 
 _LONGEST_PAUSE_S = 3700.0
 """A little more than the longest window that an API documents, an hour."""
@@ -41,8 +41,8 @@ class Gate:
         self._probe_ended = asyncio.Event()
         self.stopped: PipelinesError | None = None
 
-    async def pass_through(self) -> tuple[bool, float]:
-        """Wait until a request may leave: whether it does so as the breaker's probe, and the pace's share of the wait.
+    async def pass_through(self) -> tuple[bool, Leave]:
+        """Wait until a request may leave: whether it does so as the breaker's probe, and the pace's leave.
 
         A probe must be told to the breaker, and then to `end_probe`.
 
@@ -53,12 +53,12 @@ class Gate:
             probe = await self._past_breaker()
             try:
                 # Another request may learn the worst while this one waits for its turn.
-                waited = await self._pace.acquire(partial(self._goes_on, probe))
+                leave = await self._pace.acquire(partial(self._goes_on, probe))
             except BaseException:
                 self.drop_probe(probe=probe)
                 raise
-            if waited is not None:
-                return probe, waited
+            if leave is not None:
+                return probe, leave
 
     def drop_probe(self, *, probe: bool) -> None:
         """A request that left as the probe, if it did, told nothing of the API's health."""

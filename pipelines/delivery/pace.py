@@ -13,6 +13,7 @@ import time
 from bisect import insort
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Any
 
@@ -26,6 +27,8 @@ _RECENT_S = 5.0
 _LEAST_SAMPLE_S = 1.0
 _ANSWERS_TO_TRUST = 5
 """Before so many answers the fastest one may have been slow itself, for instance to connect."""
+_LATEST_S = 1.0
+"""So much later than it left may a request without an answer yet be counted: one that hangs holds up no others."""
 _NAP_S = 1.0
 """Waiting is cut into naps, so that news (an answer's headers, a clock set back) are heeded soon."""
 _GRID = 200
@@ -54,6 +57,15 @@ class _Span:
             self.requests = min(limit, self._allowed)
 
 
+@dataclass(eq=False, slots=True)
+class Leave:
+    """That one request may leave: the seconds it `waited`, and the time as of which it counts."""
+
+    waited: float
+    counted: float
+    departed: float = field(init=False)
+
+
 class Pace:
     """Says when the next request may leave. One per account (or quota) and holder; used from one event loop."""
 
@@ -78,6 +90,7 @@ class Pace:
         self._clock = clock
         self._sleep = sleep
         self._log: deque[float] = deque()
+        self._flying: list[Leave] = []
         self._seen = float("-inf")
         self._answers = 0
         self._fastest = float("inf")
@@ -85,8 +98,8 @@ class Pace:
         self._throttle = Throttle(self._spans[0].requests / self._spans[0].seconds if self._spans else None)
         self._quota = Quota(share)
 
-    async def acquire(self, go_on: Callable[[float], bool] = lambda _: True) -> float | None:
-        """Wait until a request may leave, first come first served, and log it as sent; returns the seconds waited.
+    async def acquire(self, go_on: Callable[[float], bool] = lambda _: True) -> Leave | None:
+        """Wait until a request may leave, first come first served, and log it as sent.
 
         `go_on` is asked before each nap and before the request leaves, with the seconds still to wait: where it says
         no (None is returned) or raises, nothing is logged.
@@ -102,29 +115,32 @@ class Pace:
                 await self._sleep(min(wait, _NAP_S))
             now = self._seen
             self._note(now)
-        return max(0.0, now - asked)
+        return Leave(max(0.0, now - asked), now)
 
-    def answered(self, sent_at: float) -> None:
-        """The request that left at `sent_at`, by this pace's clock, was answered, or given up, just now.
+    def departs(self, leave: Leave) -> None:
+        """The request leaves now. `ended` must follow.
 
-        It may have reached the server at any time until then, less what the fastest answer took on its way back: from
-        that moment on it counts, so that a server that is slow to notice requests never notices too many at once.
+        Until its answer it may reach the server at any time, less what the fastest answer took on its way back: as of
+        that moment it counts, so that a server that is slow to notice requests never notices too many at once.
         """
-        took = max(0.0, self._now() - sent_at)
-        self._answers += 1
-        self._fastest = min(self._fastest, took)
-        late = took if self._answers < _ANSWERS_TO_TRUST else took - self._fastest
-        if late <= 0:
-            return
-        for back, noted in enumerate(reversed(self._log), start=1):
-            if noted <= sent_at:
-                del self._log[-back]
-                insort(self._log, noted + late, lo=len(self._log) - back + 1)
-                return
+        leave.departed = self._now()
+        self._count_as_of(leave, leave.departed)
+        self._flying.append(leave)
+
+    def ended(self, leave: Leave, *, answered: bool = True) -> None:
+        """The request was answered just now, or was given up."""
+        now = self._now()
+        self._flying.remove(leave)
+        if answered:
+            self._answers += 1
+            self._fastest = min(self._fastest, now - leave.departed)
+        self._count_as_of(leave, now - self._way_back)
 
     def due_in(self) -> float:
         """Seconds until a request may leave, as far as is known now; 0: at once."""
         now = self._now()
+        for leave in self._flying:
+            self._count_as_of(leave, min(now - self._way_back, leave.departed + _LATEST_S))
         ready = max(self._throttle.ready_at(), self._quota.ready_at(now), *(s.ready_at(self._log) for s in self._spans))
         return max(0.0, ready - now)
 
@@ -199,10 +215,30 @@ class Pace:
         if now < self._seen:
             back = self._seen - now
             self._log = deque(time - back for time in self._log)
+            for leave in self._flying:
+                leave.counted -= back
+                leave.departed -= back
             self._throttle.shift(back)
             self._quota.shift(back)
         self._seen = now
         return now
+
+    @property
+    def _way_back(self) -> float:
+        """The least that an answer takes to come back; 0 while too few are known."""
+        return self._fastest if self._answers >= _ANSWERS_TO_TRUST else 0.0
+
+    def _count_as_of(self, leave: Leave, moment: float) -> None:
+        """Count a request as sent at a later moment than it was."""
+        if not self._spans or moment <= leave.counted:
+            return
+        for back, noted in enumerate(reversed(self._log), start=1):
+            if noted <= leave.counted:
+                if noted == leave.counted:
+                    del self._log[-back]
+                break
+        insort(self._log, moment)
+        leave.counted = moment
 
     def _note(self, now: float) -> None:
         self._log.append(now)

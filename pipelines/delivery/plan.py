@@ -89,9 +89,11 @@ def make_plan(
 
 def is_same(upsert: Upsert, state: State, normalise: Normalise) -> bool:
     """Whether the API already holds what the upsert says; a state without a fingerprint does not tell what it holds."""
-    if not state.fingerprint or not state.outdated:
-        return state.fingerprint == upsert.fingerprint
-    # The fingerprint is of another release: what counts is the payload, so that an upgrade resends nothing.
+    if not state.fingerprint:
+        return False
+    if state.is_marked(upsert.fingerprint):
+        return True
+    # The fingerprint may be of another release, or of other fields (`send_when`): what counts is the payload.
     return state.payload is not None and fingerprint(normalise(state.payload)) == upsert.fingerprint
 
 
@@ -109,7 +111,7 @@ def _place(
     if state is not None and state.sync != sync and not state.removed:
         reason = (
             f"the key belongs to the sync {state.sync}: {sync} may not write it as well. "
-            "Was that sync renamed? Give it its name back"
+            f"If {sync} is that sync under a new name: `pipelines ledger rename {state.sync} {sync}`"
         )
         plan.invalid.append(Dropped(Outcome.INVALID, upsert.partition, upsert.rows, reason, upsert.key))
     elif stale or (state is not None and state.as_of > upsert.as_of):

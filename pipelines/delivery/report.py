@@ -73,7 +73,8 @@ class Report:
     """The account of a delivery: `counts[partition][outcome]` in source rows, the reasons, the traffic.
 
     `removed`, `removal_failed` and `removal_left` (nobody tried) count keys that the source no longer has, by the
-    partition that delivered them: no source row stands behind them.
+    partition that delivered them: no source row stands behind them. `stopped` says why nothing more was sent, `passing`
+    whether that may pass by itself.
     """
 
     counts: defaultdict[str, Counter[Outcome]] = field(default_factory=lambda: defaultdict(Counter))
@@ -82,6 +83,7 @@ class Report:
     )
     traffic: Traffic = field(default_factory=Traffic)
     stopped: str = ""
+    passing: bool = False
     notes: list[str] = field(default_factory=list)
     removed: Counter[str] = field(default_factory=Counter)
     removal_failed: Counter[str] = field(default_factory=Counter)

@@ -27,6 +27,7 @@ from pipelines.delivery.address import base_url, is_loopback
 from pipelines.delivery.destination import Limits, Window
 from pipelines.delivery.errors import AccountUnavailable, ConfigurationError, MissingSetting
 from pipelines.delivery.redact import redact
+from pipelines.delivery.wording import faults
 from pipelines.home import Home, SandboxCard
 
 Mode = Literal["sandbox", "dry", "live"]
@@ -267,11 +268,9 @@ def _validated(name: str, kind: type[Settings], found: Mapping[str, str]) -> Set
     try:
         return kind.model_validate(dict(found))
     except ValidationError as error:
-        faults = [
-            (variable(name, str(one["loc"][0])), one["msg"].removeprefix("Value error, ")) for one in error.errors()
-        ]
-        said = "; ".join(f"{setting} cannot be used: {why}" for setting, why in faults)
-        settings = ", ".join(setting for setting, _ in faults)
+        wrong = [(variable(name, str(one.path[0])), one.why) for one in faults(error, kind)]
+        said = "; ".join(f"{setting} cannot be used: {why}" for setting, why in wrong)
+        settings = ", ".join(setting for setting, _ in wrong)
         raise ConfigurationError(f"account {name}: {said}", account=name, setting=settings) from None
 
 

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import ClassVar, Literal
 
-import duckdb
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from pipelines.delivery.cycles import no_cycles
 from pipelines.delivery.destination import Destination
+from pipelines.delivery.errors import ConfigurationError
 from pipelines.delivery.gates import Ceiling, Ceilings
 from pipelines.delivery.upsert import Built, Outcome, Payload
+from pipelines.delivery.wording import NAME
 from pipelines.destinations.accounts import Account, Settings
-from pipelines.destinations.building import FRAME, Shaped, assemble, bad_condition, check_conserved, no_cycles, select
+from pipelines.destinations.building import FRAME, Shaped, assemble, check_conserved, select
 from pipelines.destinations.columns import Columns, Problem, require, unknown
-
-NAME = r"^[A-Za-z][A-Za-z0-9_]*$"
+from pipelines.destinations.conditions import check_columns, check_condition
+from pipelines.destinations.sent import Sent
+from pipelines.owners import OWNER
 
 
 class Threshold(BaseModel):
@@ -65,6 +68,27 @@ class CeilingsSpec(BaseModel):
         return Ceilings(**{name: bound and bound.ceiling() for name, bound in self})
 
 
+class ReadBackSpec(BaseModel):
+    """What a standing check reads from the API, to compare it with what was last accepted."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    keys: int | Literal["all"] = Field(default=50, description="How many keys, drawn by lot each time, or all of them.")
+    then: Literal["report", "reassert"] = Field(
+        default="report",
+        description="What becomes of a key that somebody changed there: it is reported and kept, or also marked, so "
+        "that its next delivery sends it again.",
+    )
+
+    @field_validator("keys")
+    @classmethod
+    def _some(cls, keys: int | str) -> int | str:
+        if isinstance(keys, int) and keys < 1:
+            msg = f"{keys} keys would tell nothing: choose 1 or more, all, or read_back: null"
+            raise ValueError(msg)
+        return keys
+
+
 class SyncSpec(BaseModel, ABC):
     """One table to one account, as configured. An API's spec adds what a row becomes there."""
 
@@ -78,6 +102,8 @@ class SyncSpec(BaseModel, ABC):
     """How this API lets go of a key."""
     settings: ClassVar[type[Settings]]
     """What the account of such a sync reads from the environment."""
+    documentation: ClassVar[str]
+    """Address of the API's own documentation."""
 
     name: str = Field(pattern=NAME, description="Name of the sync: letters, digits and underscores.")
     table: str = Field(description="Name of the table whose valid rows are sent.")
@@ -86,6 +112,11 @@ class SyncSpec(BaseModel, ABC):
     )
     mode: Literal["sandbox", "dry", "live"] = Field(
         description="sandbox: only to this machine's sandbox; dry: plan and send nothing; live: to the real API."
+    )
+    owner: str | None = Field(
+        None,
+        pattern=OWNER,
+        description="Who answers for it, shown beside its assets: `team:name`, or an e-mail address.",
     )
     quota: str | None = Field(
         None,
@@ -101,6 +132,12 @@ class SyncSpec(BaseModel, ABC):
         720,
         description="Minutes after which a run sends nothing more, above 0; what is left is not sent, and the next run "
         "takes it up. `null`: no end.",
+    )
+    partitions_per_run: int | None = Field(
+        default=None,
+        ge=1,
+        description="Partitions that a run of a backfill delivers at most; default: 92. The syncs of a table must "
+        "differ in it, or they would wait for each other in one run: where they would not, it is one less, or so.",
     )
     where: str | None = Field(
         default=None, description="SQL condition over the row's columns (DuckDB); other rows are not selected."
@@ -141,6 +178,23 @@ class SyncSpec(BaseModel, ABC):
         "null: never parked.",
     )
 
+    open_days: float = Field(
+        default=3.0, description="Standing check: rows that are rejected or undelivered for longer are reported."
+    )
+    read_back: ReadBackSpec | None = Field(
+        default=ReadBackSpec(),
+        description="Standing check: keys that are read from the API, and what becomes of changes made there by hand; "
+        "null: nothing is read.",
+    )
+
+    @field_validator("open_days")
+    @classmethod
+    def _some_days(cls, days: float) -> float:
+        if not 0 <= days < float("inf"):
+            msg = f"{days:g} is no number of days: choose 0 or more"
+            raise ValueError(msg)
+        return days
+
     @field_validator("share")
     @classmethod
     def _part_of_one(cls, share: float) -> float:
@@ -160,16 +214,11 @@ class SyncSpec(BaseModel, ABC):
     @field_validator("where")
     @classmethod
     def _one_condition(cls, where: str | None) -> str | None:
-        if where is None:
-            return None
-        try:
-            with duckdb.connect() as connection:
-                statements = connection.extract_statements(f"SELECT 1 WHERE ({where}\n)")
-        except duckdb.Error as error:
-            raise ValueError(str(bad_condition(where, error))) from error
-        if len(statements) != 1:
-            msg = f"{where!r} is more than one condition"
-            raise ValueError(msg)
+        if where is not None:
+            try:
+                check_condition(where)
+            except ConfigurationError as error:
+                raise ValueError(str(error)) from error
         return where
 
     @field_validator("park_after")
@@ -208,6 +257,10 @@ class SyncSpec(BaseModel, ABC):
         """The columns that each YAML field uses."""
 
     @abstractmethod
+    def sent(self) -> Sequence[Sent]:
+        """The API's fields that this sync sends, the key's first."""
+
+    @abstractmethod
     def value_columns(self) -> Collection[str]:
         """The columns whose null `on_null` is about."""
 
@@ -235,6 +288,8 @@ class SyncSpec(BaseModel, ABC):
         """
         for field, used in self.used().items():
             require(columns, used, f"sync {self.name}, {field}")
+        if self.where is not None:
+            check_columns(self.where, columns, f"sync {self.name}, where")
 
     def build(self, frame: pd.DataFrame) -> Built:
         """Turn the rows of one or more partitions into upserts; each stands in exactly one upsert or dropped record.

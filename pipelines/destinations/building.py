@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import duckdb
@@ -12,10 +10,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from pipelines.delivery.errors import ConfigurationError, PipelinesError
+from pipelines.delivery.errors import PipelinesError
 from pipelines.delivery.fingerprint import canonical, fingerprint
 from pipelines.delivery.upsert import Built, Dropped, Outcome, Payload, Upsert
 from pipelines.destinations.columns import Columns, Problem, nan_to_null
+from pipelines.destinations.conditions import ROWS, bad_condition, connect
 from pipelines.destinations.texts import unfit_keys
 
 FRAME = ("row", "partition", "as_of")
@@ -49,18 +48,6 @@ class _Source(NamedTuple):
         return cls(*(columns.values(name) for name in FRAME))
 
 
-@contextmanager
-def no_cycles() -> Iterator[None]:
-    """Pause the search for garbage: among millions of new objects without cycles it takes half of the time."""
-    paused = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if paused:
-            gc.enable()
-
-
 def select(frame: pd.DataFrame, where: str | None) -> tuple[pd.DataFrame, list[Dropped]]:
     """The rows for which the SQL condition is true, and a record of the others (false or null).
 
@@ -75,11 +62,11 @@ def select(frame: pd.DataFrame, where: str | None) -> tuple[pd.DataFrame, list[D
             table = table.set_column(at, field, nan_to_null(table.column(at)))
     at = _unused("__at", table.column_names)
     table = table.append_column(at, pa.array(np.arange(table.num_rows)))
-    with duckdb.connect(config={"enable_external_access": "false", "threads": "1"}) as connection:
-        connection.register("rows", table)
+    with connect() as connection:
+        connection.register(ROWS, table)
         try:
             # The line break keeps a trailing comment in the condition from swallowing the parenthesis.
-            found = connection.execute(f"SELECT {at} FROM rows WHERE ({where}\n)").fetchnumpy()  # noqa: S608  # the person who configures the sync writes SQL here
+            found = connection.execute(f"SELECT {at} FROM {ROWS} WHERE ({where}\n)").fetchnumpy()  # noqa: S608  # the person who configures the sync writes SQL here
         except duckdb.Error as error:
             raise bad_condition(where, error) from error
     chosen = np.zeros(len(frame), dtype=bool)
@@ -99,16 +86,6 @@ def _unused(name: str, taken: Collection[str]) -> str:
     while name in known:
         name += "_"
     return name
-
-
-def bad_condition(where: str, error: Exception) -> ConfigurationError:
-    """The error for a condition that DuckDB refuses, in its words."""
-    said = str(error).partition("\n")[0]
-    return ConfigurationError(
-        f"where: the condition {where!r} cannot be used: {said}",
-        do="Write a SQL condition over the row's columns, such as kpi = 'on_time_pct'.",
-        field="where",
-    )
 
 
 def assemble(frame: pd.DataFrame, shaped: Shaped, normalise: Normalise, ambiguous: Ambiguous) -> Built:

@@ -158,6 +158,14 @@ _NAMED: Mapping[str, Formatter] = {
 }
 
 
+FORMATS: Mapping[str, Formatter | str] = {
+    **{name: written for name, written in _NAMED.items() if not name[-1].isdigit()},
+    "decimalN": "Exactly so many decimals",
+    "percentN": "Exactly so many decimals and a percent sign",
+}
+"""The formats for people: each as the function whose docstring explains it, or explained here."""
+
+
 def formatter(name: str, field_name: str = "format") -> Formatter:
     """The format of that name.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 
 from pipelines.delivery.destination import Destination, Found, Sighting
 from pipelines.delivery.messages import Call
@@ -15,7 +15,7 @@ _GROUP = 32
 
 async def read_each(
     destination: Destination, upserts: Sequence[Upsert], call: Call, in_flight: int
-) -> AsyncIterator[Sighting]:
+) -> AsyncGenerator[Sighting, None]:
     """What stands at each key, some of them at a time.
 
     Raises:

@@ -7,6 +7,12 @@ import pyarrow as pa
 
 from pipelines.tables.failures import Failure
 
+TREE_RULES = {
+    "parent:missing": ("`parent_code`", "is no area of this table"),
+    "parent:circle": ("`parent_code`", "leads back to the area itself"),
+}
+"""The rules about the whole tree: what they are about, and their words."""
+
 
 def tree_failures(areas: pa.Table) -> list[Failure]:
     """Rows whose parent is not in the table, and rows that are their own ancestors.
@@ -22,8 +28,8 @@ def tree_failures(areas: pa.Table) -> list[Failure]:
     circular = _on_circles(parent_of)
     looped = [at for at, code in enumerate(codes) if code in circular]
     return [
-        Failure(np.array(orphans, np.int64), "parent_code", "parent:missing", "is no area of this table"),
-        Failure(np.array(looped, np.int64), "parent_code", "parent:circle", "leads back to the area itself"),
+        Failure(np.array(at, np.int64), "parent_code", rule, TREE_RULES[rule][1])
+        for rule, at in (("parent:missing", orphans), ("parent:circle", looped))
     ]
 
 

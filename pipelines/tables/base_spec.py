@@ -8,12 +8,14 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import pyarrow as pa
 from pydantic import Field, field_validator, model_validator
 
+from pipelines.owners import OWNER
 from pipelines.tables.compute import pc
 from pipelines.tables.source_spec import Kind, SourceSpec, Spec
 
 _STRPTIME = (
     r"^([^%]|%(-?[dHIjmMSy]|[aAbBcfgGnpuUVwWxXYzZ%]))*%-?[dDjymYBbcx]([^%]|%(-?[dHIjmMSy]|[aAbBcfgGnpuUVwWxXYzZ%]))*$"
 )
+_TIME_OF_DAY = r"^([01]\d|2[0-3]):[0-5]\d$"
 
 
 class Columns(Spec):
@@ -75,8 +77,23 @@ class RuleSpec(Spec):
 class ScheduleSpec(Spec):
     """When the table is extracted."""
 
-    at: str = Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$", description="Time of day in the table's timezone: 05:30.")
+    at: str = Field(pattern=_TIME_OF_DAY, description="Time of day in the table's timezone: 05:30.")
     lookback: int = Field(default=1, ge=1, le=366, description="How many of the newest partitions are read each time.")
+
+
+class VolumeSpec(Spec):
+    """How many rows the newest partition should have, beside the median of those before it."""
+
+    trailing: int = Field(default=14, ge=1, le=366, description="How many partitions before the newest are looked at.")
+    at_least: float = Field(default=50.0, ge=0, description="Percent of their median that it has at least.")
+    at_most: float = Field(default=200.0, ge=0, description="Percent of their median that it has at most.")
+
+    @model_validator(mode="after")
+    def _allows_something(self) -> VolumeSpec:
+        if self.at_least > self.at_most:
+            msg = f"volume allows nothing: at_least {self.at_least:g} is above at_most {self.at_most:g}"
+            raise ValueError(msg)
+        return self
 
 
 class BaseTableSpec(Spec):
@@ -87,6 +104,11 @@ class BaseTableSpec(Spec):
         description="Name of the table and of its assets: small letters, digits and underscores.",
     )
     source: SourceSpec = Field(description="Where the rows come from.")
+    owner: str | None = Field(
+        default=None,
+        pattern=OWNER,
+        description="Who answers for it, shown beside its assets: `team:name`, or an e-mail address.",
+    )
     timezone: str = Field(
         default="UTC", description="IANA name, such as America/New_York: where a day begins and ends."
     )
@@ -102,6 +124,23 @@ class BaseTableSpec(Spec):
         "and not as 2013-01-31: %d.%m.%Y.",
     )
     schedule: ScheduleSpec | None = Field(default=None, description="When it is extracted; without it, only by hand.")
+    volume: VolumeSpec | None = Field(
+        default=VolumeSpec(), description="Standing check: the rows of the newest partition; null: not looked at."
+    )
+    late_after: int = Field(
+        default=60,
+        ge=0,
+        le=1440,
+        description="Standing check: minutes after its schedule's time in which the newest partition is to be "
+        "extracted and delivered.",
+    )
+    retry_until: str | None = Field(
+        default=None,
+        pattern=_TIME_OF_DAY,
+        description="Time of day in the table's timezone: what its syncs could not deliver for a reason that may pass "
+        "by itself (an API that is down, a run's time over) is taken up every few minutes until that time comes next. "
+        "Works while the sensor `resume_stopped` is switched on. Default: only by hand.",
+    )
 
     @field_validator("timezone")
     @classmethod

@@ -79,9 +79,7 @@ def join_all(readings: pa.Table, catalogues: Sequence[Catalogue]) -> pa.Table:
     Raises:
         ConfigurationError: the readings have no such column to join.
     """
-    taken = Counter(
-        [*{*readings.column_names, *CANONICAL}, *(name for item in catalogues for name in item.joined_columns)]
-    )
+    labels = joined_names(readings.column_names, catalogues)
     joined = readings
     for catalogue in catalogues:
         if catalogue.join not in readings.column_names:
@@ -91,9 +89,15 @@ def join_all(readings: pa.Table, catalogues: Sequence[Catalogue]) -> pa.Table:
             )
         found = catalogue.rows.select(catalogue.joined_columns).take(_lines(readings, catalogue))
         for name in found.column_names:
-            label = name if taken[name] == 1 else f"{catalogue.name}.{name}"
-            joined = joined.append_column(label, found[name])
+            joined = joined.append_column(labels[catalogue.name, name], found[name])
     return joined
+
+
+def joined_names(readings: Sequence[str], catalogues: Sequence[Catalogue]) -> dict[tuple[str, str], str]:
+    """Catalogue and column -> the name of the joined column, beside the readings' own columns."""
+    columns = [(item.name, name) for item in catalogues for name in item.joined_columns]
+    taken = Counter([*{*readings, *CANONICAL}, *(name for _, name in columns)])
+    return {(item, name): name if taken[name] == 1 else f"{item}.{name}" for item, name in columns}
 
 
 def _lines(readings: pa.Table, catalogue: Catalogue) -> pa.Array:

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from pipelines.tables.areas import tree_failures
 from pipelines.tables.compute import pc
-from pipelines.tables.convert import AnyKind
+from pipelines.tables.convert import PLAIN, AnyKind, Notation
 from pipelines.tables.failures import Failure
 from pipelines.tables.grains import Calendar
 from pipelines.tables.rules import Conditional, code_checks, conditional, passing, schema_column
@@ -20,7 +20,7 @@ from pipelines.tables.spec import AREA_CANONICAL, CANONICAL, AnyTable, AreaTable
 
 CATALOGUE_TYPES: Mapping[str, Kind] = {"target": "number", "whole_number": "boolean"}
 """Columns of a catalogue whose type is known by their name, unless `types` says otherwise."""
-_KINDS: Mapping[str, tuple[AnyKind, str]] = {
+MEANINGS: Mapping[str, tuple[AnyKind, str]] = {
     "date": ("date", "The reading's date"),
     "as_of": ("instant", "When it was true"),
     "team": ("text", "The team's code"),
@@ -33,6 +33,7 @@ _KINDS: Mapping[str, tuple[AnyKind, str]] = {
     "active": ("boolean", "Whether the area is in use"),
     "tags": ("text", "Tags, with commas between them"),
 }
+"""The columns with a meaning of their own: type and meaning."""
 _REQUIRED = frozenset({"date", "as_of", "team", "kpi", "area_code", "area_name"})
 _CODES = frozenset({"team", "kpi", "sub_tile", "area_code", "area_name", "parent_code"})
 
@@ -68,6 +69,7 @@ class Contract:
     reserved: tuple[str, ...] = ()
     conditional: tuple[Conditional, ...] = ()
     date_format: str | None = None
+    notation: Notation = PLAIN
     whole: Callable[[pa.Table], list[Failure]] = _nothing
 
     @property
@@ -110,11 +112,11 @@ def for_catalogue(
         name = passed_name(source, RESERVED)
         columns.append(Column(name, stored_name(source), kind, required, schema))
     unique = tuple(passed_name(name, RESERVED) for name in (key, valid_from) if name)
-    return Contract(tuple(columns), unique, calendar, tuple(kinds), RESERVED)
+    return Contract(tuple(columns), unique, calendar, tuple(kinds), RESERVED, notation=Notation.of(spec))
 
 
 def _column(name: str, source: str, required: frozenset[str], checks: Sequence[pda.Check] = ()) -> Column:
-    kind, description = _KINDS[name]
+    kind, description = MEANINGS[name]
     own = [*(code_checks() if name in _CODES else []), *checks]
     schema = schema_column(kind, description, required=name in required, checks=own)
     return Column(name, stored_name(source), kind, name in required, schema)
@@ -153,7 +155,17 @@ def _assemble(
         rules.append(conditional(rule, name, kinds[name], mapped))
     where = [name for rule in spec.rules for name in rule.where if name not in mapped]
     sources = tuple(dict.fromkeys([*spec.columns.mapped.values(), *further, *where]))
-    return Contract(tuple(parts), key, Calendar.of(spec), sources, reserved, tuple(rules), spec.date_format, whole)
+    return Contract(
+        tuple(parts),
+        key,
+        Calendar.of(spec),
+        sources,
+        reserved,
+        tuple(rules),
+        spec.date_format,
+        Notation.of(spec.source),
+        whole,
+    )
 
 
 def passed_name(source: str, reserved: Sequence[str]) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -10,13 +12,12 @@ import pyarrow as pa
 
 from pipelines.tables.compute import pc
 from pipelines.tables.frames import shown
-from pipelines.tables.source_spec import Kind
+from pipelines.tables.source_spec import BOOLEANS, Kind, SourceSpec
 from pipelines.tables.sources.dates import instants, local_days
 
-_NUMBER = r"^\s*[+-]?((\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|(?i:inf|infinity))\s*$"
+_SPACES = "[ \u00a0\u202f]"
 _NO_NUMBER = r"^\s*((?i:nan))?\s*$"
 _BLANK = r"^\s*$"
-_BOOLEANS = {"true": True, "false": False, "t": True, "f": False, "yes": True, "no": False, "1": True, "0": False}
 
 AnyKind = Kind | Literal["instant"]
 """The types of columns; an instant is sortable ISO text, of a date or of a moment in UTC."""
@@ -31,6 +32,45 @@ TYPES: dict[AnyKind, pa.DataType] = {
 
 
 @dataclass(frozen=True, slots=True)
+class Notation:
+    """How a source writes numbers and yes/no as text: see the fields of `SourceSpec`."""
+
+    decimal: str = "."
+    thousands: str | None = None
+    booleans: Mapping[str, bool] = field(default_factory=lambda: BOOLEANS)
+
+    @classmethod
+    def of(cls, source: SourceSpec) -> Notation:
+        """The notation of a source."""
+        return cls(source.decimal, source.thousands, BOOLEANS | dict(source.words_of_booleans))
+
+    @property
+    def mark(self) -> str:
+        """A pattern of the mark between groups of digits; of none where there is none."""
+        if self.thousands is None:
+            return ""
+        return _SPACES if self.thousands == " " else re.escape(self.thousands)
+
+    @property
+    def number(self) -> str:
+        """A pattern of numbers."""
+        decimal = re.escape(self.decimal)
+        whole = rf"(\d+|\d{{1,3}}({self.mark}\d{{3}})+)" if self.mark else r"\d+"
+        return rf"^\s*[+-]?(({whole}({decimal}\d*)?|{decimal}\d+)([eE][+-]?\d+)?|(?i:inf|infinity))\s*$"
+
+    def plain(self, numbers: pa.Array) -> pa.Array:
+        """Texts of numbers as every computer reads them."""
+        numbers = pc.utf8_trim_whitespace(numbers)
+        if self.mark:
+            numbers = pc.replace_substring_regex(numbers, self.mark, "")
+        return numbers if self.decimal == "." else pc.replace_substring(numbers, self.decimal, ".")
+
+
+PLAIN = Notation()
+"""What every source may write."""
+
+
+@dataclass(frozen=True, slots=True)
 class Converted:
     """A column of one type, and the positions whose value could not be converted (they are empty in `values`)."""
 
@@ -39,7 +79,11 @@ class Converted:
 
 
 def convert(
-    column: pa.Array | pa.ChunkedArray, kind: AnyKind, timezone: str = "UTC", date_format: str | None = None
+    column: pa.Array | pa.ChunkedArray,
+    kind: AnyKind,
+    timezone: str = "UTC",
+    date_format: str | None = None,
+    notation: Notation = PLAIN,
 ) -> Converted:
     """A source's column as text, number (float64, NaN counts as empty), boolean, date (local to `timezone`) or instant.
 
@@ -54,9 +98,9 @@ def convert(
     if kind == "text":
         values = _texts(array)
     elif kind == "number":
-        values = _numbers(array)
+        values = _numbers(array, notation)
     elif kind == "boolean":
-        values = _booleans(array)
+        values = _booleans(array, notation.booleans)
     else:
         read = local_days if kind == "date" else instants
         values = read(array, timezone, date_format)
@@ -100,21 +144,21 @@ def _joined(items: list[object] | None) -> str | None:
     return ",".join(str(item) for item in items)
 
 
-def _numbers(array: pa.Array) -> pa.Array | None:
+def _numbers(array: pa.Array, notation: Notation) -> pa.Array | None:
     kind = array.type
     if pa.types.is_string(kind):
-        fits = pc.match_substring_regex(array, _NUMBER)
-        return pc.cast(pc.utf8_trim_whitespace(_emptied(array, pc.invert(fits))), pa.float64())
+        fits = pc.match_substring_regex(array, notation.number)
+        return pc.cast(notation.plain(_emptied(array, pc.invert(fits))), pa.float64())
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
         return pc.cast(array, pa.float64(), safe=False)
     return None
 
 
-def _booleans(array: pa.Array) -> pa.Array | None:
+def _booleans(array: pa.Array, words: Mapping[str, bool]) -> pa.Array | None:
     if pa.types.is_boolean(array.type):
         return array
     texts = _texts(array)
     if texts is None:
         return None
-    found = pc.index_in(pc.utf8_lower(pc.utf8_trim_whitespace(texts)), pa.array(list(_BOOLEANS)))
-    return pa.array(list(_BOOLEANS.values())).take(found)
+    found = pc.index_in(pc.utf8_lower(pc.utf8_trim_whitespace(texts)), pa.array(list(words)))
+    return pa.array(list(words.values())).take(found)

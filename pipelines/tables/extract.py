@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -16,18 +16,24 @@ from pipelines.tables.compute import pc
 from pipelines.tables.contracts import Contract, for_areas, for_readings
 from pipelines.tables.convert import convert
 from pipelines.tables.failures import Broken
+from pipelines.tables.frames import printable, shown
 from pipelines.tables.grains import SNAPSHOT, Calendar
 from pipelines.tables.names import quarantine_of, suspects_of, valid_of
 from pipelines.tables.sources.wanted import Undated, Wanted
 from pipelines.tables.spec import AREA_CANONICAL, CANONICAL, AnyTable, TableSpec
 from pipelines.tables.store import PartitionStore
-from pipelines.tables.validate import Validated, validate
+from pipelines.tables.validate import Validated, quarantine_name, validate
+
+QUARANTINE_SHOWN = 10
+"""Rows of a partition's quarantine that are shown where it is told of; the store has all of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class PartitionFacts:
     """What became of a partition's rows; `extracted` is always `valid` + `quarantined`.
 
+    `quarantine` are the first of the quarantined rows: their number, the mapped columns as the source has them, and the
+    `reasons`.
     `failed` says why a partition was not stored; it has no rows then, and what the store held before is untouched.
     """
 
@@ -36,16 +42,23 @@ class PartitionFacts:
     valid: int = 0
     quarantined: int = 0
     broken: Sequence[Broken] = ()
+    quarantine: Sequence[Mapping[str, str]] = ()
     failed: TableError | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Extracted:
-    """What an extract did: per partition in order, beside rows without a date and the catalogues' bad rows."""
+    """What an extract did: per partition in order, beside rows without a date and the catalogues' bad rows.
+
+    `columns`: those of each stored asset, with their types. `joined`: names of valid columns that came from a
+    catalogue -> catalogue and column.
+    """
 
     partitions: Mapping[str, PartitionFacts]
     undated: Undated
     catalogues: Mapping[str, Catalogue]
+    columns: Mapping[str, pa.Schema] = field(default_factory=dict)
+    joined: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     @property
     def failed(self) -> dict[str, TableError]:
@@ -73,15 +86,23 @@ def extract(
     loaded = load_catalogues(spec, base=base, environ=environ)
     harvest = sources.read(spec.source, wanted_of(spec, keys), base=base, environ=environ)
     validated = validate(harvest.table, contract_of(spec))
-    valid, suspects = (
-        catalogues.join_all(completed(rows, spec, now), loaded) for rows in (validated.valid, validated.suspects)
-    )
+    unjoined = completed(validated.valid, spec, now)
+    valid = catalogues.join_all(unjoined, loaded)
+    suspects = catalogues.join_all(completed(validated.suspects, spec, now), loaded)
     failed = {**harvest.failed, **_empty_days(spec, keys, harvest)}
     good = [key for key in keys if key not in failed]
     parts = Validated(valid, validated.quarantine, suspects, validated.broken)
-    stored = _store(spec.name, good, harvest.table, parts, store)
+    stored = _store(spec, good, harvest.table, parts, store)
     facts = {key: stored[key] if key in stored else PartitionFacts(key, failed=failed[key]) for key in keys}
-    return Extracted(facts, harvest.undated, {item.name: item for item in loaded})
+    kept = {spec.name: harvest.table, valid_of(spec.name): valid, quarantine_of(spec.name): validated.quarantine}
+    labels = catalogues.joined_names(unjoined.column_names, loaded)
+    return Extracted(
+        facts,
+        harvest.undated,
+        {item.name: item for item in loaded},
+        {asset: table.schema for asset, table in kept.items()},
+        {label: origin for origin, label in labels.items()},
+    )
 
 
 def contract_of(spec: AnyTable) -> Contract:
@@ -135,8 +156,9 @@ def completed(valid: pa.Table, spec: AnyTable, now: datetime) -> pa.Table:
 
 
 def _store(
-    table: str, keys: Sequence[str], raw: pa.Table, validated: Validated, store: PartitionStore
+    spec: AnyTable, keys: Sequence[str], raw: pa.Table, validated: Validated, store: PartitionStore
 ) -> dict[str, PartitionFacts]:
+    table = spec.name
     parts = {
         table: _by_partition(raw, keys),
         valid_of(table): _by_partition(validated.valid, keys),
@@ -154,9 +176,20 @@ def _store(
             valid[key].num_rows,
             quarantined[key].num_rows,
             tuple(validated.broken.get(key, ())),
+            _some_rows(quarantined[key], list(spec.columns.mapped.values())),
         )
         for key in keys
     }
+
+
+def _some_rows(quarantine: pa.Table, mapped: Sequence[str]) -> list[Mapping[str, str]]:
+    names = [name for name in (quarantine_name(column) for column in mapped) if name in quarantine.column_names]
+    rows = quarantine.slice(0, QUARANTINE_SHOWN).select(["row", *names, "reasons"])
+    texts = pa.table([printable(shown(column)) for column in rows.columns[:-1]], names=rows.column_names[:-1])
+    return [
+        {**{name: text or "" for name, text in row.items()}, "reasons": reasons}
+        for row, reasons in zip(texts.to_pylist(), rows["reasons"].to_pylist(), strict=True)
+    ]
 
 
 def _by_partition(table: pa.Table, keys: Sequence[str]) -> dict[str, pa.Table]:

@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Kind = Literal["text", "number", "boolean", "date"]
 
+BOOLEANS = {"true": True, "false": False, "t": True, "f": False, "yes": True, "no": False, "1": True, "0": False}
+"""The words for true and false that every source may use."""
 DATE_IN_FILES = re.compile(r"\{date(?::([^{}]+))?\}")
 """`{date}` or `{date:%Y%m%d}` in the name of a file: the first day of a partition."""
 
@@ -43,6 +45,23 @@ class SourceSpec(Spec):
         description="Of CSV files; without it, the header line decides between , ; tab and |.",
     )
     encoding: Literal["utf-8", "utf-16", "latin-1"] = Field(default="utf-8", description="Of CSV files.")
+    decimal: Literal[".", ","] = Field(
+        default=".", description="Of CSV files: the mark before a number's decimals; ',' for 1234,5."
+    )
+    thousands: Literal[".", ",", " ", "'"] | None = Field(
+        default=None,
+        description="Of CSV files: the mark between groups of three digits, as '.' in 1.234,5; without it, a number "
+        "with such a mark is none. A space may be one that does not break.",
+    )
+    true_words: list[str] = Field(
+        default_factory=list,
+        description="Further words for true in yes/no columns, such as [ja, wahr], beside true, t, yes and 1. "
+        "Capitals do not matter.",
+    )
+    false_words: list[str] = Field(
+        default_factory=list,
+        description="Further words for false, such as [nein, falsch], beside false, f, no and 0.",
+    )
     missing_files: Literal["fail", "empty"] = Field(
         default="fail",
         description="With {date} in `files`: whether a partition without its file fails, or is one without rows.",
@@ -78,6 +97,29 @@ class SourceSpec(Spec):
             msg = f"give exactly one of table and query beside {places[0]}"
             raise ValueError(msg)
         return self._check_files()
+
+    @model_validator(mode="after")
+    def _notation(self) -> SourceSpec:
+        for name in ("decimal", "thousands"):
+            if getattr(self, name) != type(self).model_fields[name].default and (not self.files or self.is_parquet):
+                msg = f"{name} belongs to CSV files: elsewhere numbers have a type of their own"
+                raise ValueError(msg)
+        if self.thousands == self.decimal:
+            msg = f"thousands: {self.thousands!r} is the decimal mark as well; for 1.234,5 say decimal: ',' too"
+            raise ValueError(msg)
+        meanings: dict[str, bool] = dict(BOOLEANS)
+        for word, meaning in self.words_of_booleans:
+            if meanings.setdefault(word, meaning) != meaning:
+                name = "true_words" if meaning else "false_words"
+                msg = f"{name}: {word!r} means {str(not meaning).lower()} already"
+                raise ValueError(msg)
+        return self
+
+    @property
+    def words_of_booleans(self) -> list[tuple[str, bool]]:
+        """The source's own words for true and false, in small letters without spaces around them."""
+        named = [(word, True) for word in self.true_words] + [(word, False) for word in self.false_words]
+        return [(word.strip().lower(), meaning) for word, meaning in named]
 
     def _check_files(self) -> SourceSpec:
         for name in ("format", "delimiter", "encoding", "missing_files"):

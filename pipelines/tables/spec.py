@@ -95,6 +95,12 @@ class TableSpec(BaseTableSpec):
     empty_days: Literal["allow", "fail"] = Field(
         default="allow", description="Whether a partition without rows is fine in a range that has rows."
     )
+    partitions_per_run: int | None = Field(
+        default=None,
+        ge=1,
+        description="Partitions that a run of a backfill reads at most, with one query; default: 92. A table and its "
+        "syncs must differ in it: where they would not, it is one less, or so.",
+    )
     nulls: Literal["allow", "quarantine"] = Field(
         default="allow",
         description="Whether a reading without a value is valid: then each sync decides what becomes of it.",
@@ -103,7 +109,7 @@ class TableSpec(BaseTableSpec):
     @model_validator(mode="after")
     def _grain_fits(self) -> TableSpec:
         if self.grain == "snapshot":
-            _check_snapshot(self, self.start)
+            _check_snapshot(self, start=self.start, partitions_per_run=self.partitions_per_run)
             return self
         if self.start is None:
             msg = f"a {self.grain} table needs start: its first partition"
@@ -151,8 +157,10 @@ class AreaTableSpec(BaseTableSpec):
 AnyTable = TableSpec | AreaTableSpec
 
 
-def _check_snapshot(spec: BaseTableSpec, start: Any = None) -> None:
-    wrong = "start" if start else "{date} in source.files" if spec.source.per_partition else ""
+def _check_snapshot(spec: BaseTableSpec, **given: Any) -> None:
+    wrong = next((name for name, value in given.items() if value is not None), "")
+    if not wrong and spec.source.per_partition:
+        wrong = "{date} in source.files"
     if spec.schedule and spec.schedule.lookback > 1:
         wrong = "schedule.lookback"
     if wrong:

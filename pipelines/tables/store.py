@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import re
+import tempfile
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -79,6 +80,37 @@ class PartitionStore:
         """Store several partitions of an asset, side by side."""
         with ThreadPoolExecutor(_READERS) as pool:
             list(pool.map(lambda item: self.write(asset, *item), frames.items()))
+
+    def trial(self) -> str:
+        """Write something into the store, or where it would be made, and delete it again; returns its address.
+
+        Raises:
+            ConfigurationError: it cannot be written.
+        """
+        shown = redact(str(self.root), url_secrets(str(self.root)))
+        try:
+            if self._local:
+                folder = Path(self.root.path).absolute()
+                while not folder.exists() and folder != folder.parent:
+                    folder = folder.parent
+                with tempfile.TemporaryFile(prefix=".pipelines-check-", dir=folder) as file:
+                    file.write(b"?")
+            else:
+                path = (self.root / f".pipelines-check-{uuid.uuid4().hex}").path
+                self._fs.pipe_file(path, b"?")
+                self._fs.rm_file(path)
+        except (OSError, ValueError) as error:  # fsspec's own errors are these
+            said = redact(str(error), url_secrets(str(self.root)))
+            raise ConfigurationError(
+                f"the partition store at {shown} cannot be written: {said}",
+                do="Check PIPELINES_HOME and PIPELINES_STORE_URL, and the rights there.",
+            ) from None  # the library's own error may show the address
+        return shown
+
+    def address(self, asset: str, partition: str) -> str:
+        """Where the partition is stored: a path, or an address without secrets."""
+        text = str(self._path(asset, partition))
+        return redact(text, url_secrets(text))
 
     def exists(self, asset: str, partition: str) -> bool:
         """Whether the partition was ever stored."""

@@ -20,16 +20,29 @@ from pipelines.tables.grains import SNAPSHOT, partition_of
 from pipelines.tables.rules import Conditional, rule_and_words
 from pipelines.tables.sources.wanted import RESERVED, UNREADABLE
 
-_NOT_A = {
+NOT_A = {
     "text": "is not a text",
     "number": "is not a number",
     "boolean": "is neither true nor false",
     "date": "is not a date",
     "instant": "is not a date or time",
 }
+"""What is said of a value that is not of its column's type."""
+ROW_RULES = {
+    "line:unreadable": ("a line of a CSV file", "cannot be taken apart"),
+    "date:window": ("`date`", "is outside the partition"),
+    "key:duplicate": ("`date`, `team`, `kpi`, `sub_tile`; `area_code`", "stands in several rows"),
+}
+"""The rules that a schema of columns cannot say: what they are about, and their words."""
 
 
-_QUARANTINE = ("partition", "row", "reasons", "rules")
+QUARANTINE = ("partition", "row", "reasons", "rules")
+"""The columns that a quarantine has beside the source's own."""
+
+
+def quarantine_name(source: str) -> str:
+    """The name of a source's column in the quarantine."""
+    return passed_name(source, QUARANTINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +79,9 @@ def validate(raw: pa.Table | pd.DataFrame, contract: Contract) -> Validated:
 
 
 def _converted(raw: pa.Table, column: Column, contract: Contract) -> Converted:
-    result = convert(raw[column.source], column.kind, contract.calendar.timezone, contract.date_format)
+    result = convert(
+        raw[column.source], column.kind, contract.calendar.timezone, contract.date_format, contract.notation
+    )
     if column.kind != "text" or column.required:
         return result
     return Converted(blank_to_empty(result.values), result.bad)
@@ -75,7 +90,7 @@ def _converted(raw: pa.Table, column: Column, contract: Contract) -> Converted:
 def _line_failures(raw: pa.Table, unreadable: np.ndarray) -> list[Failure]:
     at = np.flatnonzero(unreadable)
     lines = raw[UNREADABLE].take(pa.array(at)).to_pylist()
-    return [Failure(at, "line", "line:unreadable", "cannot be taken apart", lines)]
+    return [Failure(at, "line", "line:unreadable", ROW_RULES["line:unreadable"][1], lines)]
 
 
 def _only(failure: Failure, readable: np.ndarray) -> Failure:
@@ -91,7 +106,7 @@ def _only(failure: Failure, readable: np.ndarray) -> Failure:
 
 def _type_failures(contract: Contract, converted: Mapping[str, Converted]) -> list[Failure]:
     return [
-        Failure(converted[column.name].bad, column.name, f"type:{column.kind}", _NOT_A[column.kind])
+        Failure(converted[column.name].bad, column.name, f"type:{column.kind}", NOT_A[column.kind])
         for column in contract.columns
     ]
 
@@ -140,7 +155,7 @@ def _window_failures(contract: Contract, typed: pa.Table, partition: pa.ChunkedA
         return []
     outside = pc.not_equal(partition_of(typed["date"], contract.calendar), pc.cast(partition, pa.string()))
     at = np.flatnonzero(pc.fill_null(outside, fill_value=False).to_numpy())
-    return [Failure(at, "date", "date:window", "is outside the partition")]
+    return [Failure(at, "date", "date:window", ROW_RULES["date:window"][1])]
 
 
 def _key_failures(contract: Contract, typed: pa.Table, partition: pa.ChunkedArray) -> list[Failure]:
@@ -159,7 +174,7 @@ def _key_failures(contract: Contract, typed: pa.Table, partition: pa.ChunkedArra
     rows = typed.select(list(contract.key)).take(pa.array(at))
     texts = [pc.fill_null(shown(rows[name]), "") for name in contract.key]
     values = pc.binary_join_element_wise(*texts, ", ").to_pylist() if len(texts) > 1 else texts[0].to_pylist()
-    return [Failure(at, ", ".join(contract.key), "key:duplicate", "stands in several rows", values)]
+    return [Failure(at, ", ".join(contract.key), "key:duplicate", ROW_RULES["key:duplicate"][1], values)]
 
 
 def _codes(column: pa.ChunkedArray) -> tuple[np.ndarray, int]:
@@ -184,7 +199,7 @@ def _split(raw: pa.Table, typed: pa.Table, failures: Sequence[Failure], contract
     columns |= {passed_name(name, contract.reserved): raw[name] for name in further}
     whole = pa.table(columns)
     taken = raw.take(reasons["position"])
-    texts = {passed_name(name, _QUARANTINE): shown(taken[name]) for name in raw.column_names if name not in RESERVED}
+    texts = {quarantine_name(name): shown(taken[name]) for name in raw.column_names if name not in RESERVED}
     own = {
         "partition": taken["partition"],
         "row": taken["row"],

@@ -48,11 +48,12 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class _Before:
-    """How things stood before a run: what the API showed, which attempts were open, what had been noted."""
+    """How things stood before a run: what the API showed, open attempts, writes as noted and as the server saw them."""
 
     shown: Mapping[str, int]
     attempts: frozenset[str]
     notes_end: int
+    writes: int
 
 
 class Hunt:
@@ -170,12 +171,15 @@ class Hunt:
 
     def _watched(self, process: Callable[[], None]) -> None:
         """Let it run, and look whether it wrote anything that was there already."""
-        before = _Before(self._shown(), self._attempts(), noted(self._notes)[1])
+        before = _Before(self._shown(), self._attempts(), noted(self._notes)[1], self._writes())
         wanted = self._source.wanted()
         process()
         self.tally.runs += 1
         self._wait_until_quiet()
         writes, _ = noted(self._notes, before.notes_end)
+        if self._writes() - before.writes > len(writes):
+            msg = f"a delivery to {self.api} has written what nobody noted: these notes witness nothing"
+            raise AssertionError(msg)
         written = Counter(key for write in writes for key in keys_of(self.api, write))
         self.tally.resent += [f"{key}: {count} times in one run" for key, count in written.items() if count > 1]
         self.tally.resent += [
@@ -215,6 +219,11 @@ class Hunt:
         extra = there.keys() - self._source.wanted().keys()
         self.tally.wrong += [f"{key} is of no reading" for key in extra]
         self.tally.unsettled += sorted(self._attempts())
+
+    def _writes(self) -> int:
+        """How many writes the server has seen."""
+        routes = self._control.counts(self.api)["routes"]
+        return sum(route["requests"] for name, route in routes.items() if not name.startswith("GET"))
 
     def _shown(self) -> dict[str, int]:
         return shown(self.api, self._control.state(self.api))

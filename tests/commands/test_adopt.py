@@ -168,6 +168,16 @@ def test_keeping_leaves_theirs_until_the_source_changes(board: Operated, command
     assert values(board)[B6] == "44"
 
 
+def test_a_key_that_comes_later_is_sent_without_a_look_and_that_is_said(board: Operated, command: Command) -> None:
+    """First contact is about the keys of that time: the command says so, and a new one overwrites what stands there."""
+    said = command("adopt", "board", "--keep", "--yes", "--folder", board.folder)
+    assert "Keys that the source gains later are sent without another look" in said.out
+    set_status(board.home, "departures-LGA-AA", "7")
+    board.export(NEXT, [("LGA-AA", "departures", 60)])
+    assert counts(board.deliver("board", NEXT)) == {"accepted": 1}
+    assert values(board)["departures-LGA-AA"] == "60"
+
+
 def test_an_account_that_cannot_be_read_needs_trust(
     board: Operated, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,17 +5,27 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from typer.testing import CliRunner
 
 import pipelines
+from pipelines import tables
 from pipelines.cli import app
 from pipelines.commands.fields import ENVIRONMENT, render
+from pipelines.commands.fields_rows import READ
 from pipelines.commands.markdown import anchor, grid, prose
-from pipelines.delivery.ledger.retention import keep_days
+from pipelines.components.maintenance import KEEP_RUNS_DAYS
+from pipelines.components.maintenance import VARIABLE as KEEP_RUNS
+from pipelines.delivery.errors import ConfigurationError
+from pipelines.delivery.ledger.retention import days_of, keep_days
 from pipelines.destinations.base import SyncSpec
+from pipelines.destinations.formats import FORMATS, formatter
 from pipelines.home import Home
+from pipelines.instance import has_database
 from pipelines.tables.base_spec import BaseTableSpec
+from pipelines.tables.convert import convert
+from pipelines.tables.spec import AREA_CANONICAL, CANONICAL
 
 COMPONENTS = pipelines.__all__
 SYNCS = [name for name in COMPONENTS if issubclass(getattr(pipelines, name), SyncSpec)]
@@ -116,10 +126,12 @@ class _Noting(Mapping[str, str]):
 
 
 def test_the_packages_own_variables_are_all_there(page: str) -> None:
-    """The page names the variables that a home and its ledger's retention are read from, and no others."""
+    """The page names the variables that a home, Dagster's database and what is kept are read from, and no others."""
     environ = _Noting()
     Home.of(environ)
+    has_database(environ)
     keep_days(environ)
+    days_of(environ, KEEP_RUNS, KEEP_RUNS_DAYS)
     assert environ.asked == set(ENVIRONMENT) == set(_cells(_sections(page)["The package's own variables"]))
 
 
@@ -148,3 +160,41 @@ def test_a_description_cannot_break_the_page() -> None:
     """A bar stays in its cell; what looks like a tag or emphasis is shown as it is written, code untouched."""
     assert grid(("a",), [("`x|y`",)]).splitlines()[-1] == r"| `x\|y` |"
     assert prose("*.csv in <folder>, `<ACCOUNT>_*`") == r"\*.csv in \<folder>, `<ACCOUNT>_*`"
+
+
+def test_values_are_read_as_the_page_shows_them() -> None:
+    """Every example of how a type may be written is one that a table takes."""
+    for kind, (texts, _) in READ.items():
+        assert not len(convert(pa.array(texts), kind).bad), kind  # pyright: ignore[reportArgumentType] - a type's name
+
+
+def test_every_rule_of_the_contract_is_explained(page: str) -> None:
+    """No rule that a row can break is missing from the page; each is found there by the name that checks show."""
+    told = set(_cells(_sections(page)["The contract"]))
+    source = "".join(path.read_text(encoding="utf-8") for path in Path(tables.__file__).parent.glob("*.py"))
+    rules = set(re.findall(r'"((?:date|key|line|number|parent|rule|text):[a-z_]+)"', source))
+    assert len(rules) > 10
+    assert rules | {"null", "type:number"} <= told
+
+
+def test_the_columns_of_a_row_are_those_that_tables_have(page: str) -> None:
+    """A table that maps everything has the columns that the page names, in that order."""
+    sections = _sections(page)
+    assert tuple(_cells(sections["Columns of a KPI's row"])) == CANONICAL
+    assert tuple(_cells(sections["Columns of an area's row"])) == AREA_CANONICAL
+
+
+def test_every_format_is_explained_with_what_it_writes(page: str) -> None:
+    """The examples are the formats' own work, of which a board's reader would see the same."""
+    told = {name.partition("`")[0]: cells for name, cells in _cells(_sections(page)["Formats"]).items()}
+    assert set(told) == set(FORMATS)
+    assert "104000 as `104K`" in told["compact"][1]
+    assert "883 as `14:43`" in told["time"][1]
+    assert all(name in FORMATS or f"{name[:-1]}N" in FORMATS for name in known_formats())
+
+
+def known_formats() -> list[str]:
+    """The formats that a misspelt one is told of."""
+    with pytest.raises(ConfigurationError) as caught:
+        formatter("nothing like it")
+    return caught.value.do.partition("There are: ")[2].removesuffix(".").split(", ")

@@ -169,7 +169,7 @@ FILES: Mapping[str, tuple[bytes, tuple[int, int, int] | str]] = {
     "a column twice": (f"day,team,kpi,value,Value\n{DAY},T,K,1,2\n".encode(), "has two columns named 'value'"),
     "a column of ours": (f"day,team,kpi,value,__DAY\n{DAY},T,K,1,2\n".encode(), "has a column '__DAY'"),
     "names in capitals": (f"DAY,team,kpi,value\n{DAY},T,K,1\n".encode(), "Did you mean 'DAY'"),
-    "a quotation mark": ((HEADER + f'{DAY},"T,K,1,x\n' + _GOOD).encode(), "no row between"),
+    "a quotation mark": ((HEADER + f'{DAY},"T,K,1,x\n' + _GOOD).encode(), "has in line 2 a quotation mark"),
     "lines of any length": ((HEADER + f"{DAY},T,K\n{DAY},T,K,1,2,3\n" + _GOOD).encode(), (1, 0, 2)),
     "NUL": ((HEADER + f"{DAY},T\0,K,1,\0\n" + _GOOD).encode(), (2, 1, 0)),
     "a huge cell": ((HEADER + f"{DAY},T,K,1,{'x' * LONG}\n" + _GOOD).encode(), (1, 0, 1)),

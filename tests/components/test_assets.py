@@ -42,7 +42,8 @@ def test_a_day_goes_from_its_file_to_both_boards(whole: Deployment) -> None:
     assert extracted.success
     for asset, rows in ((RAW, 4), (VALID, 4), (QUARANTINE, 0)):
         (facts,) = extracted.materialized(asset).values()
-        assert facts == {"dagster/partition_row_count": rows, "rows_in": 4, "valid": 4, "quarantined": 0}
+        counts = {"dagster/partition_row_count": rows, "rows_in": 4, "valid": 4, "quarantined": 0}
+        assert facts.items() >= counts.items()
     assert extracted.facts(VALID) == {DAYS[0]: {"extracted": 4, "quarantined": 0, "rules": "none"}}
 
     for told, sync in zip(whole.both(DAYS[0]), (BOARD, FLOOR), strict=True):

@@ -107,10 +107,12 @@ def test_a_snapshot_is_asked_for_without_partitions() -> None:
 
 def test_a_table_without_a_schedule_has_none(deploy: Deploy) -> None:
     """Nothing runs by itself that nobody asked for; and a schedule waits for somebody to switch it on."""
-    assert not deploy().defs.schedules
-    (schedule,) = list(deploy([readings(schedule={"at": "05:30"})]).defs.schedules or ())
-    assert isinstance(schedule, dg.ScheduleDefinition)
-    assert schedule.default_status is dg.DefaultScheduleStatus.STOPPED
+    assert [one.name for one in deploy().defs.schedules or ()] == ["maintenance_schedule"]
+    schedules = list(deploy([readings(schedule={"at": "05:30"})]).defs.schedules or ())
+    assert len(schedules) == 2
+    for schedule in schedules:
+        assert isinstance(schedule, dg.ScheduleDefinition)
+        assert schedule.default_status is dg.DefaultScheduleStatus.STOPPED
 
 
 def followers(deployment: Deployment, sensor: str, told: Told) -> list[tuple[str | None, ...]]:

@@ -21,6 +21,7 @@ from pipelines.tables.frames import array_of
 from tests.components import nasty
 from tests.components.nasty import DAY, Ground
 from tests.destinations.given import ACTUAL, stativate
+from tests.examples import examples
 
 REASON = 1_000
 """Characters that a reason, with all that it quotes, stays below."""
@@ -212,7 +213,7 @@ day = st.sampled_from([*nasty.DAYS, "2024-03-11T03:30:00Z", "9999-12-31", "soon"
 row = st.fixed_dictionaries({"day": day, "team": anything, "kpi": anything, "value": anything, "text": anything})
 
 
-@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=examples(20), suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.lists(row, min_size=1, max_size=8))
 def test_every_row_of_any_table_is_accounted_for(ground: Ground, rows: list[dict[str, Any]]) -> None:
     """Columns of mixed values: each row is valid or quarantined, or without a date, and stands once in each sync."""
@@ -231,7 +232,7 @@ def test_every_row_of_any_table_is_accounted_for(ground: Ground, rows: list[dict
         nasty.accounted(sync.build(frame), frame)
 
 
-@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=examples(12), suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     st.lists(
         st.tuples(st.sampled_from("abcdef"), st.sampled_from(["a", "b", "c", "g", "", None]), anything), max_size=8

@@ -61,9 +61,14 @@ WRONG_BOARDS = {
     "a word that is none of those": (
         "mode: sandbox",
         "mode: prod",
-        f"{BOARD_FILE}:6: mode: Input should be 'sandbox', ",
+        f"{BOARD_FILE}:6: mode: must be 'sandbox', 'dry' or 'live'. Correct",
     ),
-    "a field that is missing": ("  account: stativate\n", "", f"{BOARD_FILE}:2: account: Field required"),
+    "a word that is nearly one of those": (
+        "mode: sandbox",
+        "mode: sandbx",
+        f"{BOARD_FILE}:6: mode: must be 'sandbox', 'dry' or 'live'; did you mean sandbox? Correct",
+    ),
+    "a field that is missing": ("  account: stativate\n", "", f"{BOARD_FILE}:2: account: must be given"),
     "a template that cannot be read": (
         '"{kpi}-{team}"',
         '"{kpi-{team}"',
@@ -73,7 +78,7 @@ WRONG_BOARDS = {
     "a colour that does not exist": (
         "otherwise: 5",
         "otherwise: 15",
-        f"{BOARD_FILE}:10: color.ColorRule.otherwise: 15 is",
+        f"{BOARD_FILE}:10: color.otherwise: 15 is",
     ),
     "a table that does not exist": (
         "table: readings",
@@ -85,8 +90,45 @@ WRONG_BOARDS = {
         "{{kpi_name}} {team}",
         f"{BOARD_FILE}:8: label: '{{{{kpi_name}}}} {{team}}' cannot be filled in: there is no 'kpi_name'. In ",
     ),
-    "broken YAML": ("otherwise: 5}", "otherwise: 5", "board/defs.yaml"),
-    "a component that does not exist": ("StativateSync", "StativteSync", "no attribute `StativteSync`"),
+    "a field within a field": (
+        "format: compact",
+        "formt: compact",
+        f"{BOARD_FILE}:9: value.formt: there is no such field; did you mean format?",
+    ),
+    "a text that YAML takes for something else": (
+        'label: "{kpi_name} {team}"',
+        "label: no",
+        f"{BOARD_FILE}:8: label: must be a text: put it in quotation marks, since YAML takes yes, no, on and off for",
+    ),
+    "broken YAML": ("otherwise: 5}", "otherwise: 5", f"{BOARD_FILE}:11: this is no YAML: "),
+    "a tab": ("  key:", "\tkey:", f"{BOARD_FILE}:7: this is no YAML: a tab stands where only spaces may stand"),
+    "a field twice": ("  key:", "  mode: live\n  key:", f"{BOARD_FILE}:7: mode stands here twice, of which only the"),
+    "a component that does not exist": (
+        "StativateSync",
+        "StativteSync",
+        f'{BOARD_FILE}:1: type: there is no component "pipelines.StativteSync"; did you mean pipelines.StativateSync?',
+    ),
+    "a component without its package": (
+        "pipelines.StativateSync",
+        "StativateSync",
+        f'{BOARD_FILE}:1: type: there is no component "StativateSync"; did you mean pipelines.StativateSync?',
+    ),
+    "a module that does not exist": (
+        "pipelines.StativateSync",
+        "pipeline.StativateSync",
+        f'{BOARD_FILE}:1: type: there is no component "pipeline.StativateSync"; did you mean pipelines.StativateSync?',
+    ),
+    "no component at all": (
+        "type: pipelines.StativateSync\n",
+        "",
+        f"{BOARD_FILE}:1: type: must be given. Write the component's name, such as `type: pipelines.",
+    ),
+    "attributes under another name": (
+        "attributes:",
+        "attribute:",
+        f"{BOARD_FILE}:2: attribute: there is no such field; did you mean attributes?",
+    ),
+    "no fields at all": (BOARD, "just a text\n", f"{BOARD_FILE}:1: a component's file begins with its type."),
 }
 
 
@@ -103,7 +145,9 @@ def test_every_wrong_field_is_said_at_once(write: Write) -> None:
     wrong = TABLE.replace('"2013-01-01"', '"soon"').replace("lookback: 7", "lookback: 0") + "  grain: dayly\n"
     sentence = said(write({"readings": wrong}))
     assert f"{TABLE_FILE}:9: schedule.lookback: " in sentence
-    assert f"{TABLE_FILE}:10: grain: Input should be 'daily', 'weekly', 'monthly' or 'snapshot'" in sentence
+    assert (
+        f"{TABLE_FILE}:10: grain: must be 'daily', 'weekly', 'monthly' or 'snapshot'; did you mean daily?" in sentence
+    )
 
 
 def test_what_a_wrong_field_holds_is_not_repeated(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -242,3 +286,16 @@ def test_the_schema_takes_a_template_where_words_are_prescribed(mode: str, words
     attributes = yaml.safe_load(BOARD)["attributes"] | {"mode": mode}
     faults = Draft202012Validator(model.model_json_schema()).iter_errors(attributes)
     assert [fault.message for fault in faults] == words
+
+
+def test_a_component_of_the_users_own_is_left_to_dagster(write: Write) -> None:
+    """A type from another module that is there is no fault of the file."""
+    own = "type: dagster.TemplatedSqlComponent\nattributes: {sql_template: select 1, connection: nowhere}\n"
+    _, tables, syncs = read_deployment(write({"readings": TABLE, "own": own}))
+    assert ([table.name for table in tables], syncs) == (["readings"], [])
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    """A misspelt folder is a sentence with its path."""
+    with pytest.raises(ConfigurationError, match=r"there is no folder .*/nowhere\. Name the folder that holds `defs/`"):
+        load_deployment(tmp_path / "nowhere")

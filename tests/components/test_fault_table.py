@@ -28,7 +28,6 @@ from pipelines.delivery.caller import Patience
 from pipelines.delivery.ledger import Ledger, schema
 from pipelines.delivery.retry import RetryPolicy
 from pipelines.delivery.upsert import Outcome
-from pipelines.destinations.accounts import read_account
 from pipelines.destinations.base import SyncSpec
 from pipelines.home import Home
 from pipelines.sandbox import SandboxServer
@@ -156,16 +155,10 @@ def play(case: Case, bed: Bed) -> Seen:
 
 
 def mended(case: Case, bed: Bed, environ: Mapping[str, str]) -> dict[str, str]:
-    """The settings without the fault. A live account's new address is confirmed, as a person would."""
+    """The settings without the fault; a live account's address, which took nothing, is corrected without a question."""
     if not case.environ or case.kind:
         return {}
-    fixed = {**environ, "STATIVATE_URL": f"{bed.server.url}/stativate/v1"}
-    sync = bed.sync(case)
-    account = read_account(sync.account, sync.settings, sync.mode, home=bed.home, environ=fixed)
-    ledger = Ledger(bed.home.ledger_url)
-    ledger.confirm_address(account.name, account.address_hash, 0.0, same_tenant=True)
-    ledger.close()
-    return fixed
+    return {**environ, "STATIVATE_URL": f"{bed.server.url}/stativate/v1"}
 
 
 def requests_told(case: Case, sent: Counter[str], result: SyncResult) -> str:
@@ -262,7 +255,7 @@ write. A wait is at most what the page says, and by chance down to half of it.
 {SHIPPED.retry.budget_s:g} s for it in all.
 - **The breaker** opens after {SHIPPED.breaker.failures} requests of a kind in a row that failed for good. After \
 {", ".join(f"{pause:g}" for pause in SHIPPED.breaker.cooldowns_s)} s one
-  request goes out as a probe and is not tried again; the first that fares well lets all others go on, and after
+  request goes out as a probe, the same one twice at most; the first that fares well lets all others go on, and after
   {SHIPPED.breaker.probes} that failed the run ends. A run that starts within {SHIPPED.breaker.memory_s / 60:g} \
 minutes begins with a probe.
 - **A run** sends nothing after its sync's `max_minutes`. Dagster retries neither step nor run for a fault of an API.

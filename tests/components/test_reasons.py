@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from pipelines.components.failures import failed, failed_partitions
-from pipelines.components.reasons import reasons_table, rules_table
+from pipelines.components.reasons import reasons_table, rules_table, sample_table
 from pipelines.delivery.errors import ConfigurationError
 from pipelines.delivery.report import Reason
 from pipelines.delivery.upsert import Outcome
@@ -50,13 +52,39 @@ def test_the_worst_reasons_come_first_then_the_most_frequent() -> None:
 def test_a_table_of_many_reasons_stays_readable() -> None:
     """Ten reasons are shown and the others counted, of a sync as of a contract."""
     reasons = {(Outcome.REJECTED, f"reason {number}"): Reason(1) for number in range(12)}
-    assert reasons_table(reasons, "board").splitlines()[-1] == "| | | and 2 more reasons | | |"
+    assert reasons_table(reasons, "board").splitlines()[-1] == "| | and 2 more reasons | | | |"
     rules = [Broken(f"column {number}", "min", number, ("1",)) for number in range(12)]
     lines = rules_table(rules).splitlines()
-    assert lines[2] == "| 11 | column 11 | min | 1 |"
-    assert lines[-1] == "| | | and 2 more rules | |"
+    assert lines[2].startswith("| 11 | column 11 | min | 1 | Correct the source")
+    assert lines[-1] == "| | and 2 more rules | | | |"
+
+
+@pytest.mark.parametrize(
+    ("rule", "mend"),
+    [
+        ("type:date", "`date_format`"),
+        ("type:number", "Correct the value"),
+        ("key:duplicate", "one row per key"),
+        ("rule:min", "`rules`"),
+        ("line:unreadable", "`delimiter`"),
+    ],
+)
+def test_a_broken_rule_says_what_mends_it(rule: str, mend: str) -> None:
+    """The table's field that may be wrong is named, and that the partition is to be extracted again."""
+    (line,) = rules_table([Broken("actual", rule, 1, ("x",))]).splitlines()[2:]
+    assert mend in line
+    assert "extract the partition again" in line
 
 
 def test_where_all_is_well_the_table_says_so() -> None:
     """An empty table would look like a fault of the page."""
     assert reasons_table({}, "board") == rules_table([]) == "none"
+
+
+def test_a_sample_of_rows_is_bounded() -> None:
+    """Ten rows and twelve columns at most, the named columns first, and how many rows there are beside."""
+    rows = [{f"c{at}": str(at) for at in range(30)} for _ in range(20)]
+    lines = sample_table(rows, 1000, ["c7", "elsewhere"]).splitlines()
+    assert lines[0] == "| c7 | c0 | c1 | c2 | c3 | c4 | c5 | c6 | c8 | c9 | c10 | c11 |"
+    assert len(lines) == 2 + 10 + 2
+    assert lines[-1] == "and 990 more"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import csv
+
 import dagster as dg
+import pyarrow.parquet as pq
 
 from tests.components.conftest import Deploy
-from tests.components.deploying import BOARD, FLOOR, ROWS, TABLE, Deployment, board
+from tests.components.deploying import BOARD, FLOOR, ROWS, TABLE, Deployment, board, readings
 
 DAY = "2013-01-01"
 VALID, QUARANTINE = f"{TABLE}_valid", f"{TABLE}_quarantine"
@@ -33,6 +36,17 @@ def test_broken_rows_are_quarantined_with_every_reason(deploy: Deploy) -> None:
     facts = told.facts(VALID)[DAY]
     assert (facts["extracted"], facts["quarantined"]) == (7, 3)
     assert "| 2 | date, team, kpi | key:duplicate |" in facts["rules"]
+    assert facts["quarantined_rows"].splitlines() == [
+        "| row | reading_date | team_code | kpi_code | value | reasons |",
+        "| --- | --- | --- | --- | --- | --- |",
+        "| 4 | 2013-01-01 |  | departures | many | actual: is not a number ('many'); team: is missing |",
+        *(
+            f"| {row} | 2013-01-01 | JFK-DL | departures | {value} | date, team, kpi: stands in several rows "
+            "('2013-01-01, JFK-DL, departures') |"
+            for row, value in ((5, 7), (6, 8))
+        ),
+    ]
+    assert pq.read_table(facts["quarantine_file"]).num_rows == 3
     held = deployment.store.read(QUARANTINE, [DAY])
     (both,) = held.loc[held["value"] == "many", "reasons"]
     assert "team" in both
@@ -71,3 +85,26 @@ def test_rows_that_a_sync_leaves_out_are_counted(deploy: Deploy) -> None:
     assert told.counts(BOARD) == {DAY: {"extracted": 5, "not_selected": 3, "accepted": 2}}
     assert told.checks(BOARD)[DAY].passed
     assert told.materialized(BOARD)[DAY]["dagster/partition_row_count"] == 2
+
+
+def test_rows_without_a_date_turn_the_newest_day_of_the_run_yellow(deploy: Deploy) -> None:
+    """Rows of a source that belong to no partition are counted and shown where an operator looks; the day is green."""
+    table = readings(source={"files": "exports/kpi_2013-01-01.csv"})
+    deployment = deploy([table])
+    later = [("2013-01-02", *ROWS[0]), ("31.12.2012", *ROWS[1]), ("", *ROWS[2])]
+    with deployment.export(DAY).open("a", newline="") as file:
+        csv.writer(file).writerows(later)
+    told = deployment.extract(DAY, "2013-01-02")
+    assert told.success
+    checks = told.checks(VALID)
+    assert {day: check.passed for day, check in checks.items()} == {DAY: True, "2013-01-02": False}
+    assert checks["2013-01-02"].severity == dg.AssetCheckSeverity.WARN
+    facts = told.facts(VALID)
+    assert "undated" not in facts[DAY]
+    assert facts["2013-01-02"]["undated"] == 2
+    assert facts["2013-01-02"]["undated_rows"].splitlines() == [
+        "| reading_date | team_code | kpi_code | value |",
+        "| --- | --- | --- | --- |",
+        "| 31.12.2012 | EWR-AA | on_time_pct | 81.5 |",
+        "|  | JFK-B6 | departures | 40 |",
+    ]

@@ -146,19 +146,53 @@ async def test_others_wait_until_the_probe_is_answered_and_then_all_go_on() -> N
     assert not caller.resting
 
 
-async def test_a_probe_is_not_retried() -> None:
-    """However often requests are tried otherwise: the probe leaves once, and fails with its only answer."""
+SAFELY = Patience(RetryPolicy(attempts=4), BreakerPolicy(failures=1))
+
+
+async def test_a_probe_that_failed_goes_once_more_after_the_next_pause() -> None:
+    """Neither at once, nor for ever: one request that always fails does not speak for all the others."""
     line = Line(lambda _: answer(503))
-    caller = line.caller(Patience(RetryPolicy(attempts=4), BreakerPolicy(failures=1, probes=2)))
+    caller = line.caller(SAFELY)
     assert await caller(SAFE) == answer(503)
     assert len(line.left) == 4
     assert await caller(SAFE) == answer(503)
-    assert len(line.left) == 5
-    assert await caller(SAFE) == answer(503)
     assert len(line.left) == 6
-    with pytest.raises(AccountUnavailable):
-        await caller(SAFE)
-    assert len(line.left) == 6
+    assert line.left[5] - line.left[4] == pytest.approx(30.1)
+
+
+async def test_a_probe_that_failed_is_delivered_when_the_api_is_well_again() -> None:
+    """An outage that outlasts the first pause costs the row that found it out nothing."""
+    line = Line(lambda _: answer(503))
+    caller = line.caller(SAFELY)
+    await caller(SAFE)
+    line.say = lambda _: answer(503 if len(line.left) == 5 else 200)
+    results = await asyncio.gather(*(ended(caller) for _ in range(3)))
+    assert [one.status for one in results if isinstance(one, Answer)] == [200, 200, 200]
+    assert not caller.resting
+
+
+@pytest.mark.parametrize(
+    ("exchange", "told"), [(answer(503), None), (NotSent("no host"), None), (Lost("cut"), Lost("cut"))]
+)
+async def test_the_last_probe_is_not_sent_where_the_api_certainly_did_nothing(
+    exchange: Exchange, told: Exchange | None
+) -> None:
+    """With it the run gives up: what was not acted on is left for the next run, what may have been is told."""
+    line = Line(lambda _: exchange)
+    caller = line.caller(Patience(RetryPolicy(attempts=2), BreakerPolicy(failures=1, probes=1)))
+    await caller(SAFE)
+    last = await ended(caller)
+    assert len(line.left) == 3
+    assert last == told if told is not None else "the API is not well" in str(last)
+
+
+async def test_a_probe_that_may_have_been_acted_on_is_not_sent_again_unseen() -> None:
+    """A write that somebody would notice twice leaves once as a probe, too."""
+    line = Line(lambda _: Lost("cut"))
+    caller = line.caller(SAFELY)
+    for sent in (1, 2):
+        assert await caller(RISKY) == Lost("cut")
+        assert len(line.left) == sent
 
 
 async def test_a_request_that_waits_for_its_next_try_waits_for_the_cool_down_too() -> None:

@@ -27,6 +27,7 @@ from pipelines.delivery.report import Report
 from pipelines.delivery.retry import RetryPolicy
 from pipelines.delivery.upsert import ACCEPTED, Built, Upsert, Verdict
 from tests.delivery.fakes import Died, FakeDestination, FakePort, Left, answer, upsert
+from tests.examples import examples
 
 DAYS = [f"2013-01-{day:02}" for day in range(1, 4)]
 KEYS = ["a", "b"]
@@ -49,6 +50,12 @@ class Life:
 def ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ledger]:
     """One ledger for all examples; each has an account of its own."""
     ledger = Ledger(f"sqlite:///{tmp_path_factory.mktemp('interleavings') / 'ledger.db'}")
+
+    @event.listens_for(ledger.engine, "connect")
+    def _without_the_disk(connection: Any, _: Any) -> None:
+        connection.execute("PRAGMA synchronous=OFF")
+
+    ledger.engine.dispose()
 
     @event.listens_for(ledger.engine, "before_cursor_execute")
     def _only_the_living(*_: Any) -> None:
@@ -336,7 +343,9 @@ rounds = st.lists(
 kept = st.sampled_from(["latest only", "dated"])
 kinds = kept | st.just("dated, and removing")
 MANY = settings(
-    max_examples=25, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture], deadline=None
+    max_examples=examples(25),
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+    deadline=None,
 )
 
 

@@ -10,7 +10,9 @@ import pytest
 from sqlalchemy import update
 
 from pipelines.delivery.errors import AddressChanged, LedgerError
-from pipelines.delivery.ledger import Ledger, Record, Run, schema
+from pipelines.delivery.ledger import Ledger, Record, Run, Scope, schema
+from pipelines.delivery.ledger.people import has_contact, make_contact
+from pipelines.delivery.ledger.queries import Wanted, find_open
 from pipelines.delivery.upsert import Outcome, Verdict
 from tests.delivery.fakes import upsert
 
@@ -74,13 +76,50 @@ def test_emptied_sandbox_starts_without_state(ledger: Ledger) -> None:
     assert ledger.scope("a", "sandbox", "x", "id-1", 0.0).id == old.id
 
 
-def test_changed_address_of_a_live_account_stops_until_confirmed(ledger: Ledger) -> None:
+def accept(ledger: Ledger, scope: Scope) -> None:
+    with ledger.engine.begin() as connection:
+        ledger.record(connection, scope, RUN, [record("k", 1)], 1.0)
+
+
+def find_there(ledger: Ledger, scope: Scope) -> None:
+    with ledger.engine.begin() as connection:
+        ledger.assume(connection, scope, RUN, [record("k", 1)], 1.0)
+
+
+def attempt(ledger: Ledger, scope: Scope) -> None:
+    with ledger.engine.begin() as connection:
+        ledger.begin(connection, scope, RUN, [upsert("k", 1)], 1.0)
+
+
+@pytest.mark.parametrize("leave", [accept, find_there, attempt])
+def test_changed_address_of_a_live_account_stops_until_confirmed(
+    ledger: Ledger, leave: Callable[[Ledger, Scope], None]
+) -> None:
     """It may be another tenant: nothing goes on before somebody says which."""
     first = ledger.scope("a", "live", "x", "", 0.0)
+    leave(ledger, first)
     with pytest.raises(AddressChanged, match="pipelines confirm a"):
         ledger.scope("a", "live", "y", "", 0.0)
     assert ledger.confirm_address("a", "y", 1.0, same_tenant=True)
     assert ledger.scope("a", "live", "y", "", 0.0).id == first.id
+
+
+def test_address_that_never_took_anything_can_be_corrected(ledger: Ledger) -> None:
+    """A mistyped first address asks nothing of anybody: what was refused there parks and adopts nothing at the next."""
+    wrong = ledger.scope("a", "live", "x", "", 0.0)
+    with ledger.engine.begin() as connection:
+        for _ in range(3):
+            ledger.record(connection, wrong, RUN, [record("k", 1, Outcome.REJECTED)], 1.0)
+        make_contact(ledger, connection, wrong, RUN.sync, policy="trusted", found={}, now=1.0)
+    right = ledger.scope("a", "live", "y", "", 2.0)
+    assert right.id != wrong.id
+    with ledger.reading() as connection:
+        assert ledger.parked(connection, right, RUN.sync, 3) == {}
+        assert not has_contact(connection, right, RUN.sync)
+        assert find_open(connection, Wanted(), 10) == ([], 0)
+    accept(ledger, right)
+    with pytest.raises(AddressChanged):
+        ledger.scope("a", "live", "x", "", 3.0)
 
 
 def test_new_tenant_starts_with_an_empty_state(ledger: Ledger) -> None:
@@ -139,3 +178,12 @@ def test_ledger_that_cannot_be_opened_says_where_it_is(tmp_path: Path) -> None:
     with pytest.raises(LedgerError) as error:
         Ledger("postgresql://someone:planted-secret@127.0.0.1:9/none")
     assert "planted-secret" not in str(error.value)
+
+
+def test_commits_of_a_ledger_in_a_file_reach_the_disk(tmp_path: Path) -> None:
+    """A power cut takes back no attempt that was committed before its request left: FULL, on every connection."""
+    ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
+    with ledger.engine.connect() as holder, ledger.reading() as reader:
+        found = [connection.exec_driver_sql("PRAGMA synchronous").scalar() for connection in (holder, reader)]
+    ledger.close()
+    assert found == [2, 2]

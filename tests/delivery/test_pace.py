@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from pipelines.delivery.destination import Window
 from pipelines.delivery.errors import ConfigurationError
-from pipelines.delivery.pace import Pace
+from pipelines.delivery.pace import Leave, Pace
 from tests.delivery.clock import HOURLY, START, TEN, TINY, Clock, above, finish, gaps, pace_of, send, windows
+from tests.examples import examples
 
 
 def sends_within(pace: Pace, clock: Clock, seconds: float) -> int:
@@ -19,6 +20,26 @@ def sends_within(pace: Pace, clock: Clock, seconds: float) -> int:
         finish(pace.acquire())
         count += clock.real < end
     return count
+
+
+def leave_of(pace: Pace) -> Leave:
+    """The pace's leave for a request."""
+    leave = finish(pace.acquire())
+    assert leave is not None
+    return leave
+
+
+def departed(pace: Pace) -> Leave:
+    """A request that has just left."""
+    leave = leave_of(pace)
+    pace.departs(leave)
+    return leave
+
+
+def ended(pace: Pace, leave: Leave, clock: Clock, after: float) -> None:
+    """Let the answer come after so many seconds."""
+    clock.real += after
+    pace.ended(leave)
 
 
 # Never above, and not much below
@@ -51,7 +72,7 @@ def test_the_guard_keeps_arrivals_apart(requests: int, seconds: float) -> None:
 
 
 @given(windows)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 def test_the_allowance_is_used_while_work_is_pending(limits: list[Window]) -> None:
     """With work pending at least 95 % of what all windows together allow is sent, but for one just behind the end."""
     clock = Clock()
@@ -98,10 +119,10 @@ def test_the_waiting_time_is_told() -> None:
     """`acquire` returns the seconds it waited, `due_in` those that a send would wait now."""
     clock = Clock()
     pace = pace_of(clock, Window(1, 10.0), guard=0.0)
-    assert finish(pace.acquire()) == 0.0
+    assert leave_of(pace).waited == 0.0
     assert pace.due_in() == pytest.approx(10.0)
     clock.real += 4.0
-    assert finish(pace.acquire()) == pytest.approx(6.0)
+    assert leave_of(pace).waited == pytest.approx(6.0)
 
 
 # Those who wait
@@ -156,16 +177,48 @@ def test_a_server_that_notices_late_never_notices_too_many() -> None:
     clock = Clock()
     pace = pace_of(clock, Window(2, 1.0), guard=0.0)
     for _ in range(5):
-        (sent,) = send(pace, clock, 1)
-        clock.real += 0.01
-        pace.answered(sent)
+        ended(pace, departed(pace), clock, 0.01)
     clock.real += 10
-    (first,) = send(pace, clock, 1)
-    clock.real += 0.51
-    pace.answered(first)
-    seen_at = first + 0.5
+    first = departed(pace)
+    ended(pace, first, clock, 0.51)
+    seen_at = first.departed + 0.5
     later = send(pace, clock, 2)
     assert later[1] >= seen_at + 1.0 - TINY
+
+
+def test_a_request_without_an_answer_may_reach_the_server_now() -> None:
+    """While answers are out, requests that may be noticed together with them wait; one that hangs delays little."""
+    clock = Clock()
+    pace = pace_of(clock, Window(2, 1.0), guard=0.0)
+    for _ in range(5):
+        ended(pace, departed(pace), clock, 0.01)
+    clock.real += 10
+    departed(pace)
+    (second,) = send(pace, clock, 1)
+    clock.real += 0.5
+    assert pace.due_in() == pytest.approx(1.0 - 0.5)
+    clock.real = second + 1.0
+    assert pace.due_in() == pytest.approx(0.0)
+    (third,) = send(pace, clock, 1)
+    assert pace.due_in() == pytest.approx(1.0 - 0.01)
+    (fourth,) = send(pace, clock, 1)
+    assert fourth - third == pytest.approx(1.0 - 0.01, abs=0.02)
+    clock.real += 30
+    assert pace.due_in() == 0.0
+
+
+def test_a_request_that_was_given_up_tells_nothing_of_the_way_back() -> None:
+    """A cancelled request counts as of now, however soon it was cancelled, and the fastest answer stays what it was."""
+    clock = Clock()
+    pace = pace_of(clock, Window(2, 1.0), guard=0.0)
+    for _ in range(5):
+        ended(pace, departed(pace), clock, 0.2)
+    clock.real += 10
+    given_up = departed(pace)
+    pace.ended(given_up, answered=False)
+    first = departed(pace)
+    ended(pace, first, clock, 0.2)
+    assert first.counted == first.departed
 
 
 def test_steady_answers_cost_no_allowance() -> None:
@@ -174,8 +227,6 @@ def test_steady_answers_cost_no_allowance() -> None:
     pace = pace_of(clock, TEN)
     start, count = clock.real, 0
     while clock.real < start + 100:
-        (sent,) = send(pace, clock, 1)
+        ended(pace, departed(pace), clock, 0.05)
         count += 1
-        clock.real += 0.05
-        pace.answered(sent)
     assert count >= 0.95 * 1000

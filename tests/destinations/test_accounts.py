@@ -134,7 +134,7 @@ def test_a_setting_given_twice_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("setting", "value", "said"),
     [
-        ("VS_PROD_IN_FLIGHT", "many", "VS_PROD_IN_FLIGHT cannot be used: Input should be a valid integer"),
+        ("VS_PROD_IN_FLIGHT", "many", "VS_PROD_IN_FLIGHT cannot be used: must be a whole number"),
         ("VS_PROD_IN_FLIGHT", "0", "VS_PROD_IN_FLIGHT cannot be used"),
         ("VS_PROD_TIMEOUT", "inf", "VS_PROD_TIMEOUT cannot be used"),
         ("VS_PROD_RATE", "fast", 'VS_PROD_RATE cannot be used: "fast" is no rate'),

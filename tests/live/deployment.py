@@ -107,7 +107,8 @@ class Live:
     def runs(self, **tags: str) -> list[dict[str, Any]]:
         """The runs with these tags."""
         text = """query($filter: RunsFilter!) { runsOrError(filter: $filter) { ... on Runs { results {
-                    runId status jobName tags { key value } } } } }"""
+                    runId status jobName assetSelection { path } creationTime startTime endTime
+                    tags { key value } } } } }"""
         wanted = [{"key": key.replace("__", "/"), "value": value} for key, value in tags.items()]
         return self.query(text, filter={"tags": wanted})["runsOrError"]["results"]
 
@@ -124,11 +125,19 @@ def wait_for(look: Any, seconds: float, what: str) -> Any:
 
 
 @contextmanager
-def served(folder: Path, home: Home, module: str = "livedeployment.definitions") -> Iterator[Live]:
-    """Start the sandbox and Dagster from Python, not through a shell: a background job of a shell ignores SIGINT."""
-    prepare_instance(home)
+def served(
+    folder: Path, home: Home, module: str = "livedeployment.definitions", environ: Mapping[str, str] = {}
+) -> Iterator[Live]:
+    """Start the sandbox and Dagster from Python, not through a shell: a background job of a shell ignores SIGINT.
+
+    `environ`: variables that Dagster's processes have beside this one's.
+    """
+    whole = {**os.environ, **environ}
+    prepare_instance(home, whole)
     port = _free_port()
-    env = environment(home) | {"PYTHONPATH": os.pathsep.join([str(folder.parent), os.environ.get("PYTHONPATH", "")])}
+    env = environment(home, whole) | {
+        "PYTHONPATH": os.pathsep.join([str(folder.parent), os.environ.get("PYTHONPATH", "")])
+    }
     command = [sys.executable, "-m", "dagster", "dev", "-m", module, "-h", "127.0.0.1", "-p", str(port)]
     log = home.path / "dagster.log"
     with SandboxServer.start(home, port=0) as sandbox, log.open("wb") as output:

@@ -129,7 +129,7 @@ def test_boards_in_a_browser(
     server: SandboxServer, control: Control, page: Page, stativate: httpx.Client, valuestreamer: httpx.Client,
     dnsimple: httpx.Client, feedback_house: httpx.Client,
 ) -> None:  # fmt: skip
-    """The page shows what the boards hold, follows every change without a reload, and filters."""
+    """The page shows what the boards hold, follows changes without a reload, filters, and says why it is empty."""
     page.goto(server.url)
     expect(page.locator(".empty:visible")).to_have_count(4)
     stativate.post("/status-keys/a", json=STATUS)
@@ -151,9 +151,16 @@ def test_boards_in_a_browser(
     page.fill("#filter", "newark")
     expect(page.locator(".card:visible, .state:visible, .team:visible")).to_have_count(0)
     expect(page.locator(".area:visible")).to_have_count(1)
+    expect(page.locator(".empty:visible")).to_have_text(
+        [f"No {what} matches the filter." for what in ("status", "KPI record", "platform state")]
+    )
+    page.fill("#filter", "newark nowhere")
+    expect(page.locator("#feedback_house .empty")).to_have_text("No area matches the filter.")
     page.fill("#filter", "")
+    expect(page.locator(".empty:visible")).to_have_count(0)
     control.reset()
     expect(page.locator(".card, .state, .area, .row")).to_have_count(0)
+    expect(page.locator("#dnsimple .empty")).to_contain_text("No platform state yet. A sync in mode sandbox")
 
 
 def test_phone(server: SandboxServer, control: Control, page: Page, valuestreamer: httpx.Client) -> None:

@@ -11,14 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.tables.convert import TYPES, AnyKind, convert
+from pipelines.tables.convert import TYPES, AnyKind, Notation, convert
 from pipelines.tables.frames import array_of
+from pipelines.tables.source_spec import SourceSpec
+from tests.examples import examples
 from tests.tables.helpers import local
 
 INF = float("inf")
 
 
-def converted(values: list[Any], kind: AnyKind, **options: str) -> tuple[list[Any], list[int]]:
+def converted(values: list[Any], kind: AnyKind, **options: Any) -> tuple[list[Any], list[int]]:
     """The values after conversion, and the positions of those that could not be converted."""
     result = convert(array_of(values), kind, **options)
     assert result.values.type == TYPES[kind]
@@ -211,9 +213,49 @@ def test_numbers_written_as_text_come_back(values: list[float]) -> None:
     assert converted([repr(value) for value in values], "number") == (values, [])
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(st.lists(st.datetimes(local("0001-01-03"), local("9999-12-29"))))
 def test_times_written_as_text_come_back(values: list[datetime]) -> None:
     """A time's own text gives its day."""
     result = convert(pa.array([value.isoformat() for value in values], pa.string()), "date")
     assert (result.values.to_pylist(), result.bad.tolist()) == ([value.date() for value in values], [])
+
+
+@pytest.mark.parametrize(
+    ("fields", "texts", "numbers", "bad"),
+    [
+        ({"decimal": ","}, ["1234,5", "-,5", "1,5e3", "7", "1.5", "1.234,5", "1,2,3"], [1234.5, -0.5, 1500.0, 7.0], 3),
+        (
+            {"decimal": ",", "thousands": "."},
+            ["1.234,5", "12.345.678", "1234,5", "1.23,5", "1234.567", "1,234.5", ".5"],
+            [1234.5, 12345678.0, 1234.5],
+            4,
+        ),
+        ({"thousands": ","}, ["1,234.5", "1234.5", "1,23"], [1234.5, 1234.5], 1),
+        (
+            {"decimal": ",", "thousands": " "},
+            ["1 234,5", "1\u00a0234", "1\u202f234", " 5 ", "1  234"],
+            [1234.5, 1234.0, 1234.0, 5.0],
+            1,
+        ),
+        ({"decimal": ",", "thousands": "'"}, ["1'234,5", "nan", ""], [1234.5, None, None], 0),
+    ],
+)
+def test_numbers_as_companies_write_them(
+    fields: dict[str, str], texts: list[str], numbers: list[float | None], bad: int
+) -> None:
+    """Marks that a source declares are read, groups of three digits only; whatever fits no declaration is no number."""
+    notation = Notation.of(SourceSpec.model_validate({"files": "a.csv", **fields}))
+    result = convert(pa.array(texts), "number", notation=notation)
+    assert result.values.to_pylist() == numbers + [None] * bad
+    assert result.bad.tolist() == list(range(len(numbers), len(texts)))
+
+
+def test_words_for_yes_and_no_are_declared() -> None:
+    """A source's own words stand beside the usual ones; a word that nobody declared means nothing."""
+    texts = pa.array(["Ja", " nein ", "true", "0", "si"])
+    assert convert(texts, "boolean").bad.tolist() == [0, 1, 4]
+    source = SourceSpec.model_validate({"files": "a.csv", "true_words": ["ja"], "false_words": ["Nein"]})
+    result = convert(texts, "boolean", notation=Notation.of(source))
+    assert result.values.to_pylist() == [True, False, True, False, None]
+    assert result.bad.tolist() == [4]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +12,19 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pyarrow import csv
 from upath import UPath
 
 import pipelines
 from pipelines.delivery.errors import ConfigurationError, TableError
-from pipelines.tables.extract import Extracted, extract
+from pipelines.tables.extract import Extracted, PartitionFacts, extract
 from pipelines.tables.frames import records
 from pipelines.tables.grains import SNAPSHOT, Calendar
-from pipelines.tables.inspect import columns_of
+from pipelines.tables.inspect import columns_of, dates_of
 from pipelines.tables.spec import AnyTable, AreaTableSpec, TableSpec
 from pipelines.tables.store import PartitionStore
-from tests.tables.helpers import NOW, area_spec, day, local, readings, table_spec, write_parquet
+from tests.examples import examples
+from tests.tables.helpers import COLUMNS, NOW, area_spec, day, local, readings, table_spec, write_parquet
 
 SAMPLE = Path(pipelines.__file__).parent
 
@@ -347,21 +350,31 @@ FIELD = st.sampled_from(
 )
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(15), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.lists(FIELD, min_size=1, max_size=6), max_size=8), st.sampled_from(["kpi.csv", "kpi_{date}.csv"]))
 def test_any_file_is_accounted_for(tmp_path: Path, lines: list[list[str]], files: str) -> None:
-    """Whatever stands in a CSV file, no extract crashes, and each extracted row is valid or in quarantine, once."""
+    """Whatever stands in a CSV file, no extract crashes, and each extracted row is valid or in quarantine, once.
+
+    Only a quotation mark that swallows the lines after it fails the file.
+    """
     store = PartitionStore(tmp_path / "store")
     rows = ["day,team_code,kpi_code,value", "2024-01-01,Z,Z,1", *(",".join(line) for line in lines)]
     path = tmp_path / files.replace("{date}", "2024-01-01")
     path.write_text("\n".join(rows), encoding="utf-8", newline="")
-    facts = extracted(table_spec(source={"files": files}), tmp_path, store, "2024-01-01").partitions["2024-01-01"]
-    assert facts.failed is None
+    quoted = any('"' in field for line in lines for field in line)
+    try:
+        facts = extracted(table_spec(source={"files": files}), tmp_path, store, "2024-01-01").partitions["2024-01-01"]
+    except TableError as error:
+        facts = PartitionFacts("2024-01-01", failed=error)
+    if facts.failed is not None:
+        assert quoted
+        assert "a quotation mark that is not closed" in str(facts.failed)
+        return
     assert facts.extracted == facts.valid + facts.quarantined
     numbers = [row["row"] for name in ("kpis_valid", "kpis_quarantine") for row in stored(store, name, "2024-01-01")]
     assert sorted(numbers) == list(range(facts.extracted))
     assert sorted(row["row"] for row in stored(store, "kpis", "2024-01-01")) == sorted(numbers)
-    if files == "kpi_{date}.csv" and not any('"' in field for line in lines for field in line):
+    if files == "kpi_{date}.csv" and not quoted:
         assert facts.extracted == 1 + sum(line != "" for line in "\n".join(rows[2:]).split("\n"))
 
 
@@ -376,3 +389,61 @@ def test_the_columns_of_a_table_are_those_of_its_rows(tmp_path: Path, store: Par
     assert columns_of(areas, base=SAMPLE, environ={}) == list(store.read("areas_valid", [SNAPSHOT]).columns)
     with pytest.raises(TableError, match=r"kpi_readings.parquet has no column 'amount'"):
         columns_of(flights(types={"amount": "number"}), base=SAMPLE, environ={})
+
+
+@pytest.mark.parametrize(
+    ("source", "changes"), [({"files": "kpi_{date}.parquet"}, {}), ({"files": "kpi.parquet"}, {"grain": "snapshot"})]
+)
+def test_rows_that_need_no_date_of_their_own_are_not_looked_through(
+    tmp_path: Path, source: dict[str, str], changes: dict[str, str]
+) -> None:
+    """Files of one partition each and snapshots have no undated rows, so nobody looks for them."""
+    start = None if changes else "2024-01-01"
+    columns = {name: value for name, value in COLUMNS.items() if name != "date"}
+    spec = table_spec(source=source, columns=columns, start=start, **changes)
+    assert dates_of(spec, base=tmp_path, environ={}) is None
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "duckdb", "database"])
+def test_the_dates_of_a_source(tmp_path: Path, kind: str) -> None:
+    """Every kind of source tells its first and last date and its rows without one, without an extract."""
+    rows = readings(("2024-01-03", "T", "K", 1.0), ("soon", "T", "K", 2.0), ("2024-01-01", "T", "K", 3.0))
+    source: dict[str, str] = {"files": f"kpi.{kind}"}
+    if kind == "csv":
+        csv.write_csv(rows, tmp_path / "kpi.csv")
+    elif kind == "parquet":
+        write_parquet(tmp_path / "kpi.parquet", rows)
+    else:
+        source = (
+            {"duckdb": "mart.duckdb", "table": "kpi"} if kind == "duckdb" else {"database_env": "D", "table": "kpi"}
+        )
+        fill = duckdb.connect(tmp_path / "mart.duckdb") if kind == "duckdb" else sqlite3.connect(tmp_path / "mart.db")
+        fill.execute("create table kpi (day text, team_code text, kpi_code text, value double)")
+        for row in rows.to_pylist():
+            fill.execute("insert into kpi values (?, ?, ?, ?)", list(row.values()))
+        fill.commit()
+        fill.close()
+    found = dates_of(table_spec(source=source), base=tmp_path, environ={"D": f"sqlite:///{tmp_path}/mart.db"})
+    assert found is not None
+    assert (found.first, found.last, found.undated.count) == ("2024-01-01", "2024-01-03", 1)
+    assert found.undated.sample[0]["day"] == "soon"
+
+
+def test_a_german_export(tmp_path: Path, store: PartitionStore) -> None:
+    """Semicolons, decimal commas, points in thousands, Excel's BOM, ja and nein, in readings and catalogue alike."""
+    (tmp_path / "kpi.csv").write_text(
+        "Datum;Linie;Kennzahl;Istwert\r\n31.12.2025;L1;oee;1.234,5\r\n31.12.2025;L2;oee;7.5\r\n", encoding="utf-8-sig"
+    )
+    (tmp_path / "kennzahlen.csv").write_text("Kennzahl;target;whole_number\noee;87,5;nein\n")
+    notation = {"decimal": ",", "thousands": "."}
+    spec = table_spec(
+        source={"files": "kpi.csv", **notation},
+        catalogues={"kpi": {"files": "kennzahlen.csv", "false_words": ["nein"], **notation}},
+        columns={"date": "Datum", "team": "Linie", "kpi": "Kennzahl", "actual": "Istwert"},
+        date_format="%d.%m.%Y",
+    )
+    found = extracted(spec, tmp_path, store, "2025-12-31")
+    (row,) = stored(store, "kpis_valid", "2025-12-31")
+    assert (row["team"], row["actual"], row["target"], row["whole_number"]) == ("L1", 1234.5, 87.5, False)
+    (broken,) = found.partitions["2025-12-31"].broken
+    assert (broken.column, broken.rule, broken.samples) == ("actual", "type:number", ("7.5",))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from typing import Any
 
@@ -150,3 +151,19 @@ def test_a_spec_does_not_change_and_can_be_written_out() -> None:
 def test_a_source_can_be_named(source: dict[str, str], words: str) -> None:
     """Messages name a source without showing an address."""
     assert str(SourceSpec.model_validate(source)) == words
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ({"files": "a.parquet", "decimal": ","}, "decimal belongs to CSV files"),
+        ({"duckdb": "a.db", "table": "t", "thousands": "."}, "thousands belongs to CSV files"),
+        ({"files": "a.csv", "thousands": "."}, "for 1.234,5 say decimal: ',' too"),
+        ({"files": "a.csv", "true_words": ["Nein"], "false_words": ["nein"]}, "false_words: 'nein' means true already"),
+        ({"files": "a.csv", "false_words": ["t"]}, "false_words: 't' means true already"),
+    ],
+)
+def test_a_notation_that_cannot_be_meant_is_refused(source: dict[str, Any], words: str) -> None:
+    """Marks and words that contradict each other, or a source without texts, are an error where they are written."""
+    with pytest.raises(ValidationError, match=re.escape(words)):
+        table_spec(source=source)

@@ -19,6 +19,7 @@ from pipelines.tables.frames import array_of
 from pipelines.tables.rules import MAX_TEXT
 from pipelines.tables.sources.wanted import by_partition
 from pipelines.tables.validate import Validated, validate
+from tests.examples import examples
 from tests.tables.helpers import area_spec, day, raw_of, readings, table_spec
 
 D = "2024-01-01"
@@ -409,7 +410,7 @@ SPECS = [
 ]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(spec=st.sampled_from(SPECS), rows=ROWS)
 def test_every_row_is_accounted_for(spec: Any, rows: list[tuple[Any, ...]]) -> None:
     """Whatever a source holds, valid and quarantined rows together are the extracted ones, each once, never a crash."""

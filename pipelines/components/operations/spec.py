@@ -8,8 +8,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from pipelines.owners import OWNER
+
 _ADDRESS = re.compile(r"[^@\s,<>]+@[^@\s,<>]+\.[^@\s,<>]+")
-_OWNER = re.compile(rf"team:[A-Za-z0-9_-]+|{_ADDRESS.pattern}")
 
 
 class MorningSpec(BaseModel):
@@ -44,6 +45,7 @@ class OperationsSpec(BaseModel):
     )
     owner: str | None = Field(
         default=None,
+        pattern=OWNER,
         description="Who answers for the deployment as a whole: an e-mail address, or team:NAME; shown at the asset "
         "`delivery_status`, and in messages about no sync in particular.",
     )
@@ -74,14 +76,6 @@ class OperationsSpec(BaseModel):
             msg = f"{value!r} is no address of a UI; write it like https://dagster.example.com"
             raise ValueError(msg)
         return value.rstrip("/")
-
-    @field_validator("owner")
-    @classmethod
-    def _is_owner(cls, value: str | None) -> str | None:
-        if value is not None and not _OWNER.fullmatch(value):
-            msg = f"{value!r} is no owner; write an e-mail address, or team:NAME"
-            raise ValueError(msg)
-        return value
 
     @field_validator("mail_to")
     @classmethod

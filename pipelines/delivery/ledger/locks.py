@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from hashlib import blake2b
 from typing import Protocol
 
@@ -31,6 +33,26 @@ class Lock(Protocol):
 def lock_of(ledger: Database, quota: str) -> Lock:
     """The lock of a quota: flock beside a SQLite ledger, an advisory lock on PostgreSQL."""
     return FlockLock(ledger, quota) if ledger.dialect == "sqlite" else AdvisoryLock(quota)
+
+
+@contextmanager
+def turns_of(ledger: Database, holder: Connection, quotas: Iterable[str], do: str) -> Iterator[None]:
+    """The locks of all of these quotas, so that no run delivers to one of them meanwhile; `do` where somebody is.
+
+    Raises:
+        LedgerError: somebody has one of them.
+    """
+    taken = []
+    try:
+        for quota in sorted(quotas):
+            lock = lock_of(ledger, quota)
+            if not lock.try_take(holder):
+                raise LedgerError(f"somebody is delivering to {quota}", do=do)
+            taken.append(lock)
+        yield
+    finally:
+        for lock in taken:
+            lock.release(holder)
 
 
 class FlockLock:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from pipelines.delivery import fingerprint
 from pipelines.delivery.upsert import Payload, Upsert, Verdict
@@ -32,8 +33,7 @@ class Run:
     partitions: Sequence[str] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(NamedTuple):
     """What was last accepted at a key, at Unix time `accepted_at`; `removed`: it was taken away since.
 
     The fingerprint is empty where something else may stand there by now.
@@ -47,10 +47,9 @@ class State:
     accepted_at: float = 0.0
     removed: bool = False
 
-    @property
-    def outdated(self) -> bool:
-        """Whether the fingerprint is of another release, so that only payloads can be compared."""
-        return self.version != fingerprint.VERSION
+    def is_marked(self, mark: str) -> bool:
+        """Whether the fingerprint is this one, made by this release; if not, payloads may still be the same."""
+        return self.fingerprint == mark and self.version == fingerprint.VERSION
 
 
 @dataclass(frozen=True, slots=True)

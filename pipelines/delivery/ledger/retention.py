@@ -34,9 +34,14 @@ def keep_days(environ: Mapping[str, str]) -> int:
     Raises:
         ConfigurationError: the variable says no whole number above 0.
     """
-    said = environ.get(VARIABLE) or str(KEEP_DAYS)
+    return days_of(environ, VARIABLE, KEEP_DAYS)
+
+
+def days_of(environ: Mapping[str, str], variable: str, default: int) -> int:
+    """A number of days from the environment. Raises as `keep_days`."""
+    said = environ.get(variable) or str(default)
     if not (said.isascii() and said.isdigit() and int(said) > 0):
-        raise ConfigurationError(f"{VARIABLE} is {said!r}", do="Say a whole number of days, at least 1.")
+        raise ConfigurationError(f"{variable} is {said!r}", do="Say a whole number of days, at least 1.")
     return int(said)
 
 

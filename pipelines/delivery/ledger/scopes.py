@@ -15,7 +15,8 @@ def find_scope(connection: Connection, account: str, mode: str, *, address: str,
     """The account's state at this address.
 
     A sandbox that moved or was emptied is another sandbox and starts without state. A live account whose
-    address changed is stopped: it may be another tenant, to whom nothing of this state applies.
+    address changed is stopped: it may be another tenant, to whom nothing of this state applies. An address at which
+    nothing was ever sent or found, such as a mistyped one, is left without a question.
 
     Raises:
         AddressChanged: a live account has state under another address.
@@ -27,13 +28,8 @@ def find_scope(connection: Connection, account: str, mode: str, *, address: str,
     found = next((row for row in rows if row.address == address and row.sandbox == sandbox), None)
     if found and found.current:
         return Scope(found.id, account, mode)
-    if mode == "live" and any(row.current for row in rows):
-        raise AddressChanged(
-            f"account {account}: its address is not the one that the ledger's state was delivered to",
-            do=f"If it is the same tenant at a new address, run `pipelines confirm {account} --same-tenant`; "
-            f"if it is another tenant, `pipelines confirm {account} --new-tenant` (starts with an empty state).",
-            account=account,
-        )
+    if mode == "live" and any(row.current and _was_used(connection, row.id) for row in rows):
+        raise address_changed(account)
     connection.execute(update(table).where(*named).values(current=False))
     if found:
         connection.execute(update(table).where(*named, *exact).values(current=True))
@@ -42,6 +38,16 @@ def find_scope(connection: Connection, account: str, mode: str, *, address: str,
         table.insert().values(account=account, mode=mode, address=address, sandbox=sandbox, since=now, current=True)
     )
     return Scope(_new_id(inserted), account, mode)
+
+
+def address_changed(account: str) -> AddressChanged:
+    """The error of a live account that is not where its state was delivered to."""
+    return AddressChanged(
+        f"account {account}: its address is not the one that the ledger's state was delivered to",
+        do=f"If it is the same tenant at a new address, run `pipelines confirm {account} --same-tenant`; "
+        f"if it is another tenant, `pipelines confirm {account} --new-tenant` (starts with an empty state).",
+        account=account,
+    )
 
 
 def current_scope(connection: Connection, account: str, mode: str) -> Scope | None:
@@ -75,6 +81,14 @@ def take_address(connection: Connection, account: str, address: str, now: float,
             table.insert().values(account=account, mode="live", address=address, sandbox="", since=now, current=True)
         )
     return True
+
+
+def _was_used(connection: Connection, scope: int) -> bool:
+    """Whether anything stands, or may stand, at the account because of us, or was found there."""
+    tables = (schema.state, schema.attempts, schema.deliveries)
+    return any(
+        connection.execute(select(table.c.key).where(table.c.scope == scope).limit(1)).first() for table in tables
+    )
 
 
 def _new_id(result: CursorResult[Any]) -> int:

@@ -55,18 +55,16 @@ class Ledger(Database):
         ]
         if payloads:
             columns.append(table.c.payload)
-        rows = connection.execute(select(*columns).where(table.c.scope == scope.id, self.among(table.c.key, keys)))
+        found = connection.execute(select(*columns).where(table.c.scope == scope.id, self.among(table.c.key, keys)))
+        rows: list[Any] = [*found.all()]  # at once: one by one takes twice as long
+        if not payloads:
+            return {
+                key: State(sync, as_of, hashed, version, None, at, removed is not None)
+                for key, sync, as_of, hashed, version, at, removed in rows
+            }
         return {
-            key: State(
-                sync,
-                as_of,
-                hashed,
-                version,
-                orjson.loads(payload[0]) if payload else None,
-                accepted_at,
-                removed is not None,
-            )
-            for key, sync, as_of, hashed, version, accepted_at, removed, *payload in map(tuple, rows)
+            key: State(sync, as_of, hashed, version, orjson.loads(payload), at, removed is not None)
+            for key, sync, as_of, hashed, version, at, removed, payload in rows
         }
 
     def accepted(self, connection: Connection, scope: Scope, sync: str) -> dict[str, tuple[Payload, str | None]]:

@@ -27,6 +27,7 @@ from pipelines.delivery.errors import LedgerError
 from pipelines.delivery.ledger import schema
 from pipelines.delivery.ledger.database import Database
 from pipelines.delivery.ledger.locks import lock_of
+from pipelines.delivery.ledger.versions import check_in_use
 
 _POLL_S = 0.2
 _SIGN_OF_LIFE_S = 2.0
@@ -46,6 +47,8 @@ class Priority(IntEnum):
     SCHEDULED = 0
     MANUAL = 1
     BACKFILL = 2
+    CHECK = 3
+    """Nothing waits for it: a standing check reads only."""
 
 
 class Paced(Protocol):
@@ -111,12 +114,14 @@ class Turn:
 
         Raises:
             AccountUnavailable: others had the turn until the deadline.
+            LedgerError: the ledger fails, or was moved to another database since it was opened.
         """
         with self._ledger.engine.connect() as holder, self._ledger.reading() as reader:
             await self._take(reader, holder)
             self._holder, self._reader = holder, reader
             self._taken_at = self._looked_at = self._proven_at = self._clock()
             try:
+                check_in_use(reader)
                 if self._restore(reader) and self._lock.may_be_lost:
                     # Who had it before may be alive, and not know yet that it lost it.
                     await self._sleep(_PROOF_S)

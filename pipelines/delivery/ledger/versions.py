@@ -11,6 +11,8 @@ from sqlalchemy.schema import CreateColumn
 from pipelines.delivery.errors import LedgerError
 from pipelines.delivery.ledger import schema
 
+MOVED = "moved_to"
+"""The name under which `pipelines_meta` tells that the ledger is elsewhere by now."""
 _LOCK = 7_065_391_282_318_127
 """Any number, the same in every release: two processes that start at once do not both migrate."""
 
@@ -19,7 +21,7 @@ def prepare(connection: Connection, ledger_id: str) -> str:
     """Create the tables or bring them up to date, in the caller's transaction, and return the ledger's id.
 
     Raises:
-        LedgerError: the tables were written by a newer release.
+        LedgerError: the tables were written by a newer release, or the ledger was moved to another database.
     """
     if connection.dialect.name == "postgresql":
         connection.execute(text("select pg_advisory_xact_lock(:n)"), {"n": _LOCK})
@@ -29,6 +31,7 @@ def prepare(connection: Connection, ledger_id: str) -> str:
         connection.execute(schema.meta.insert(), [{"name": name, "value": value} for name, value in known.items()])
         return ledger_id
     known = {row.name: row.value for row in connection.execute(select(schema.meta.c.name, schema.meta.c.value))}
+    _check_in_use(known.get(MOVED))
     version = int(known.get("schema_version", "0"))
     if version not in {*_STEPS, schema.SCHEMA_VERSION}:
         raise LedgerError(
@@ -42,6 +45,25 @@ def prepare(connection: Connection, ledger_id: str) -> str:
         update(schema.meta).where(schema.meta.c.name == "schema_version").values(value=str(schema.SCHEMA_VERSION))
     )
     return known["ledger_id"]
+
+
+def check_in_use(connection: Connection) -> None:
+    """Make sure that the ledger is still the one to use: it may have been moved since it was opened.
+
+    Raises:
+        LedgerError: it was.
+    """
+    table = schema.meta
+    _check_in_use(connection.scalar(select(table.c.value).where(table.c.name == MOVED)))
+
+
+def _check_in_use(moved_to: str | None) -> None:
+    if moved_to is not None:
+        raise LedgerError(
+            f"this ledger was moved to {moved_to}",
+            do=f"Point PIPELINES_LEDGER_URL there. To go back, delete the row {MOVED} of {schema.meta.name}: what was "
+            "delivered since is not known here, and would be sent again.",
+        )
 
 
 def _to_2(connection: Connection) -> None:

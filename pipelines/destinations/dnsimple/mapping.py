@@ -6,8 +6,8 @@ Source: the Statuses page of the platform API (seed, developer.dnsimple.com/v2/p
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping
-from typing import Any, ClassVar, Literal
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, ClassVar, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -22,6 +22,7 @@ from pipelines.destinations.dnsimple.api import FIELDS, Dnsimple, compared_form
 from pipelines.destinations.dnsimple.settings import DnsimpleSettings
 from pipelines.destinations.dnsimple.statuses import DEFAULT_CONTEXT, status_key
 from pipelines.destinations.rules import Bounds, decide, used_columns
+from pipelines.destinations.sent import Sent
 from pipelines.destinations.templates import Template, render_optional
 from pipelines.destinations.texts import shown, unsound
 
@@ -59,6 +60,7 @@ class DnsimpleSpec(SyncSpec):
     comparable: ClassVar[Collection[str]] = FIELDS
     removal: ClassVar[Literal["remove", "deactivate"]] = "deactivate"
     settings: ClassVar[type[Settings]] = DnsimpleSettings
+    documentation: ClassVar[str] = "https://developer.dnsimple.com/v2/"
 
     resource: str = Field(
         description='What the status is about, such as domain:123: a column, or a template like "domain:{domain_id}".'
@@ -124,6 +126,20 @@ class DnsimpleSpec(SyncSpec):
         if isinstance(self.state, StateRule):
             used["state"] = used_columns(self.state.column, self.state.steps)
         return used
+
+    def sent(self) -> Sequence[Sent]:
+        """The fields of the body (seed: DNSimple "Statuses API")."""
+        used = {field: tuple(columns) for field, columns in self.used().items()}
+        kinds = (f"is one of {', '.join(f'{prefix}:...' for prefix in self.resource_prefixes)}",)
+        form = (f"is {self.context_pattern}",)
+        states = (f"is one of {', '.join(get_args(State))}",)
+        texts = {"title": "Short title.", "message": "Longer message.", "url": "Address that the status links to."}
+        return [
+            Sent("resource", "string", "What the status is about.", used["resource"], key=True, must=kinds),
+            Sent("context", "string", "One status of the resource among others.", used["context"], key=True, must=form),
+            Sent("state", "string", "The latest known state.", used.get("state", ()), must=states),
+            *(Sent(name, "string", said, used[name], optional=True) for name, said in texts.items() if name in used),
+        ]
 
     def value_columns(self) -> Collection[str]:
         """The column that the state is made of; of a fixed state the column `actual`, where a text shows it."""

@@ -25,10 +25,21 @@ from pipelines.destinations.feedback_house.cells import flags, listed, maybe_tex
 from pipelines.destinations.feedback_house.fields import FIELDS, KEY, compared_form
 from pipelines.destinations.feedback_house.settings import FeedbackHouseSettings
 from pipelines.destinations.feedback_house.tree import Area, Place, places
+from pipelines.destinations.sent import Sent
 from pipelines.destinations.templates import Template
 from pipelines.destinations.texts import shown
 
 _OPTIONAL = ("parent", "tags", "managers", "business_division")
+_SENT = {
+    "label": ("string", "Name of the area."),
+    "parent": ("string", "The area above, whose id takes the place of its key."),
+    "active": ("boolean", "Whether the area is in use."),
+    "allow_candidates_apply": ("boolean", "Whether candidates can apply there."),
+    "tags": ("array of strings", "Tags."),
+    "managers": ("array of strings", "Its managers, whose ids take the place of their e-mails."),
+    "business_division": ("string", "Id of the business division."),
+}
+"""Our word for a field -> its JSON type, and what it says."""
 _MAX_BYTES = 9_000_000
 """10 MB are the API's limit, headers included."""
 _LARGEST = 9_900_000
@@ -41,6 +52,7 @@ class FeedbackHouseSpec(SyncSpec):
     comparable: ClassVar[Collection[str]] = tuple(FIELDS)
     removal: ClassVar[Literal["remove", "deactivate"]] = "deactivate"
     settings: ClassVar[type[Settings]] = FeedbackHouseSettings
+    documentation: ClassVar[str] = "https://github.com/feedback-house/developer-portal"
 
     key: str = Field(default="{area_code}", description="Template of the area's key, which becomes its correlationID.")
     label: str = Field(default="{area_name}", description="Template of the area's name.")
@@ -103,6 +115,16 @@ class FeedbackHouseSpec(SyncSpec):
             if isinstance(column, str):
                 used[field] = (column,)
         return used
+
+    def sent(self) -> Sequence[Sent]:
+        """The fields of an area (seed: feedback.house "Area API | Update or Create")."""
+        used = {field: tuple(columns) for field, columns in self.used().items()}
+        fields = [Sent(KEY, "string", "Our key of the area.", used["key"], key=True)]
+        for field, name in FIELDS.items():
+            if field not in _OPTIONAL or getattr(self, field) is not None:
+                kind, said = _SENT[field]
+                fields.append(Sent(name, kind, said, used.get(field, ()), optional=field in _OPTIONAL))
+        return fields
 
     def value_columns(self) -> Collection[str]:
         """The name's columns."""

@@ -7,7 +7,7 @@ concept/status.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -21,6 +21,7 @@ from pipelines.destinations.building import Shaped
 from pipelines.destinations.columns import Cells, Columns, Problem, derive, merge
 from pipelines.destinations.formats import FormatBy, formatted, known_format
 from pipelines.destinations.rules import Bounds, decide, used_columns
+from pipelines.destinations.sent import Sent
 from pipelines.destinations.stativate.api import FIELDS, Stativate, StativateSettings, compared_form
 from pipelines.destinations.templates import Template
 from pipelines.destinations.texts import shown, unsound
@@ -83,6 +84,7 @@ class StativateSpec(SyncSpec):
 
     comparable: ClassVar[Collection[str]] = tuple(FIELDS)
     settings: ClassVar[type[Settings]] = StativateSettings
+    documentation: ClassVar[str] = "https://docs.stativate.de/api-docs/reference/get-status-by-key/"
 
     key: str = Field(description='Template of the status key, such as "{kpi}-{team}".')
     key_pattern: str = Field(default=KEY_PATTERN, description="Regular expression that the whole key must match.")
@@ -123,6 +125,25 @@ class StativateSpec(SyncSpec):
         if isinstance(self.color, ColorRule):
             used["color"] = used_columns(self.color.column, self.color.steps)
         return used
+
+    def sent(self) -> Sequence[Sent]:
+        """Key in the path and fields of the body (seed: Stativate "Set a status")."""
+        used = {field: tuple(columns) for field, columns in self.used().items()}
+        fields = [
+            Sent("statusKey", "string", "Names the status.", used["key"], key=True, must=(f"is {self.key_pattern}",)),
+            Sent("name", "string", "Name of the status.", used["label"], must=(_length_words("name"),)),
+            Sent("type", "string", "Kind of the status.", must=("is text",)),
+            Sent("value", "string", "Kept in upper case by the server.", used["value"], must=(_length_words("value"),)),
+            Sent("accessType", "string", "Who sees the status.", must=(f"is {self.access}",)),
+        ]
+        if self.description is not None:
+            limit = (_length_words("description"),)
+            fields.append(Sent("description", "string", "The description.", used["description"], must=limit))
+        if self.color is not None:
+            fields.append(
+                Sent("colorNo", "number", "Number of the colour.", used.get("color", ()), must=("is 1 to 12",))
+            )
+        return fields
 
     def value_columns(self) -> Collection[str]:
         """The value's column; in a template the column `actual`, since others may be names and units."""
@@ -192,6 +213,11 @@ class StativateSpec(SyncSpec):
 def utf16_length(text: str) -> int:
     """The length in UTF-16 code units: how the API counts is written nowhere, and this is the strictest usual way."""
     return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
+
+
+def _length_words(field: str) -> str:
+    least, most = _LENGTHS[field]
+    return f"has {least} to {most} characters"
 
 
 def _bad_length(field: str) -> Callable[[str], str | None]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar, Literal
 
@@ -20,6 +20,7 @@ from pipelines.destinations.accounts import Account, Settings
 from pipelines.destinations.base import SyncSpec
 from pipelines.destinations.building import Shaped
 from pipelines.destinations.columns import Cells, Columns, Problem, derive, merge
+from pipelines.destinations.sent import Sent, given
 from pipelines.destinations.texts import shown
 from pipelines.destinations.valuestreamer.api import ValueStreamer, ValueStreamerSettings, compared_form
 from pipelines.destinations.valuestreamer.numbers import exact_numbers
@@ -43,6 +44,7 @@ class ValueStreamerSpec(SyncSpec):
     comparable: ClassVar[Collection[str]] = ("actual", "target")
     dated: ClassVar[bool] = True
     settings: ClassVar[type[Settings]] = ValueStreamerSettings
+    documentation: ClassVar[str] = "https://www.valuestreamer.de/en/hilfe/-managing-kpis-via-rest-api?hsLang=en"
 
     team_id: str = Field(description="Column with the team's UUID.")
     kpi_id: str = Field(description="Column with the KPI's UUID.")
@@ -89,6 +91,29 @@ class ValueStreamerSpec(SyncSpec):
             if isinstance(value, ValueColumn):
                 used[field] = (value.column, value.id)
         return used
+
+    def sent(self) -> Sequence[Sent]:
+        """Ids in the path, and the values of the body (seed: ValueStreamer "Managing KPIs via REST API")."""
+        uuid = ("is a UUID",)
+        begins = {"weekly": ("is a Monday",), "monthly": ("is the 1st of a month",)}.get(self.grain or "", ())
+        fields = [
+            Sent("date", "string", "Date of the dataset.", (self.date,), key=True, must=("is yyyy-MM-dd", *begins)),
+            Sent("team-id", "string", "Team that records it.", (self.team_id,), key=True, must=uuid),
+            Sent("kpi-id", "string", "The KPI.", (self.kpi_id,), key=True, must=uuid),
+        ]
+        if self.sub_tile_id is not None:
+            what = "The KPI's sub-tile."
+            fields.append(Sent("sub-tile-id", "string", what, (self.sub_tile_id,), key=True, must=uuid, optional=True))
+        for at, (what, value) in enumerate((("actual", self.actual), ("target", self.target))):
+            if isinstance(value, ValueColumn):
+                place, lacking = f"values[{at}]", what == "target"
+                made_of = given(value.column, self.unit, self.whole_number)
+                said = f"Says that the value is the {what}."
+                fields += [
+                    Sent(f"{place}.kpiValueId", "string", said, (value.id,), must=uuid, optional=lacking),
+                    Sent(f"{place}.value", "number", f"The {what}.", made_of, optional=lacking),
+                ]
+        return fields
 
     def value_columns(self) -> Collection[str]:
         """The actual's column."""

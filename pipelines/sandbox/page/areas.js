@@ -11,8 +11,9 @@ export function drawAreas(changed) {
   }
   const active = [...board.areas.values()].filter((area) => area.active).length;
   document.getElementById("area-count").textContent = board.areas.size ? `${count(active)} active, ${count(board.areas.size - active)} inactive` : "";
-  document.getElementById("areas").replaceChildren(...branches(below, null, new Set(changed)));
-  say("feedback_house", board.areas.size, "No area yet.");
+  const found = branches(below, null, new Set(changed));
+  document.getElementById("areas").replaceChildren(...found);
+  say("feedback_house", "area", board.areas.size, found.length);
 }
 
 function branches(below, parent, changed) {

@@ -97,6 +97,12 @@ function drawCell(key) {
 }
 
 export function filterRows() {
-  for (const row of rows.values()) row.hidden = !matches(row.dataset.text) || !row.querySelector("svg");
-  say("valuestreamer", board.series.size, "No KPI record yet.");
+  let [held, shown] = [0, 0];
+  for (const row of rows.values()) {
+    const drawn = row.querySelector("svg") !== null;
+    row.hidden = !drawn || !matches(row.dataset.text);
+    held += drawn;
+    shown += !row.hidden;
+  }
+  say("valuestreamer", "KPI record", held, shown);
 }

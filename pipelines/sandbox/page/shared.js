@@ -28,11 +28,11 @@ export function insertSorted(parent, node) {
   parent.insertBefore(node, parent.children[low] ?? null);
 }
 
-// Shows the note of an empty board.
-export function say(section, held, nothing) {
+// Shows the note of a board that holds nothing, or of whose entries the filter leaves none.
+export function say(section, what, held, shown) {
   const note = document.querySelector(`#${section} .empty`);
-  note.hidden = held > 0;
-  if (!held && !note.childElementCount) {
-    note.append(`${nothing} A sync in mode `, element("code", { textContent: "sandbox" }), " or ", element("code", { textContent: "pipelines demo" }), " fills this board.");
-  }
+  note.hidden = shown > 0;
+  if (shown) return;
+  if (held) note.replaceChildren(`No ${what} matches the filter.`);
+  else note.replaceChildren(`No ${what} yet. A sync in mode `, element("code", { textContent: "sandbox" }), " or ", element("code", { textContent: "pipelines demo" }), " fills this board.");
 }

@@ -44,6 +44,10 @@ export function filterStates() {
   const tally = Object.fromEntries(SEVERITY.map((name) => [name, 0]));
   for (const state of board.states.values()) tally[state.state] += 1;
   document.getElementById("tally").textContent = SEVERITY.filter((name) => tally[name]).map((name) => `${count(tally[name])} ${name}`).join(" · ");
-  for (const item of items.values()) item.hidden = !matches(item.dataset.text);
-  say("dnsimple", board.states.size, "No platform state yet.");
+  let shown = 0;
+  for (const item of items.values()) {
+    item.hidden = !matches(item.dataset.text);
+    shown += !item.hidden;
+  }
+  say("dnsimple", "platform state", board.states.size, shown);
 }

@@ -53,8 +53,12 @@ function fillCard(card, key, status) {
 }
 
 export function filterStatuses() {
-  for (const [key, card] of cards) card.hidden = !matches(key, card.querySelector(".name").textContent);
-  say("stativate", board.statuses.size, "No status yet.");
+  let shown = 0;
+  for (const [key, card] of cards) {
+    card.hidden = !matches(key, card.querySelector(".name").textContent);
+    shown += !card.hidden;
+  }
+  say("stativate", "status", board.statuses.size, shown);
 }
 
 export function tellTimes() {

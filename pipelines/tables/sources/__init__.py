@@ -7,9 +7,9 @@ from pathlib import Path
 
 from pipelines.tables.source_spec import SourceSpec
 from pipelines.tables.sources import database, duck, files
-from pipelines.tables.sources.wanted import Harvest, Undated, Wanted
+from pipelines.tables.sources.wanted import WRITTEN, Extent, Harvest, Undated, Wanted, no_dates
 
-__all__ = ["Harvest", "Undated", "Wanted", "columns", "read"]
+__all__ = ["Extent", "Harvest", "Undated", "Wanted", "columns", "dates", "read"]
 
 
 def read(source: SourceSpec, wanted: Wanted, *, base: Path, environ: Mapping[str, str]) -> Harvest:
@@ -40,3 +40,22 @@ def columns(source: SourceSpec, wanted: Wanted, *, base: Path, environ: Mapping[
     if source.duckdb:
         return duck.columns(source, wanted, base)
     return database.columns(source, wanted, environ)
+
+
+def dates(source: SourceSpec, wanted: Wanted, *, base: Path, environ: Mapping[str, str]) -> Extent:
+    """The dates of a source whose rows are told apart by `wanted.date`, and its rows without one; reads that column.
+
+    Raises:
+        TableError: the source is not there, lacks a wanted column, or has rows of which none has a date.
+        MissingSetting: the environment variable of a database is not set.
+    """
+    if source.files:
+        found = files.dates(source, wanted, base)
+    elif source.duckdb:
+        found = duck.dates(source, wanted, base)
+    else:
+        found = database.dates(source, wanted, environ)
+    if found.first is None and found.undated.count:
+        mend = database.CONVERT if source.database_env else WRITTEN
+        raise no_dates(wanted, str(source), found.undated, mend)
+    return found

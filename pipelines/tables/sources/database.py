@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -25,6 +26,7 @@ from pipelines.tables.sources.dates import date_column
 from pipelines.tables.sources.engine import bare, columns_of, connect, short
 from pipelines.tables.sources.wanted import (
     UNDATED_SAMPLE,
+    Extent,
     Harvest,
     Undated,
     Wanted,
@@ -35,6 +37,9 @@ from pipelines.tables.sources.wanted import (
 
 _CHUNK = 50_000
 _ISO_TEXT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ].*)?$"
+_OF_FILES = frozenset({"sqlite", "duckdb"})
+CONVERT = "Map columns.date to the column with the date, or give a query that converts it to a date."
+"""What mends a database in which no row has a date."""
 _BIND = re.compile(r"(?<![:\w\\]):(?=\w)")
 
 
@@ -54,6 +59,12 @@ def columns(source: SourceSpec, wanted: Wanted, environ: Mapping[str, str]) -> l
     """The columns of a table or a query; raises as `read`."""
     with _reader(source, wanted, environ) as reader:
         return reader.columns()
+
+
+def dates(source: SourceSpec, wanted: Wanted, environ: Mapping[str, str]) -> Extent:
+    """The dates of a table or a query; raises as `read`."""
+    with _reader(source, wanted, environ) as reader:
+        return reader.dates()
 
 
 @contextmanager
@@ -96,6 +107,15 @@ def _engine(source: SourceSpec, wanted: Wanted, environ: Mapping[str, str]) -> s
             do="Write @ as %40, and any other character that has a meaning in a URL likewise.",
             setting=name,
         )
+    file = engine.url.database or ":memory:"
+    of_file = engine.dialect.name in _OF_FILES and file != ":memory:" and not file.startswith("file:")
+    if of_file and not Path(file).is_file():  # to connect would make it
+        raise TableError(
+            f"table {wanted.table}: the database of {name} is no file: {file}",
+            do=f"Correct the path in {name}; a whole one has four slashes: sqlite:////folder/mart.db.",
+            table=wanted.table,
+            file=file,
+        )
     if engine.dialect.name == "postgresql":
         engine = engine.execution_options(postgresql_readonly=True)
     return engine
@@ -128,11 +148,20 @@ class _Reader:
         rows = concat([self._fetch(self._rows().where(self._within(column, window, known))) for window in windows])
         table, beside = self._cut(rows)
         if not table.num_rows:
-            extent = self.connection.execute(self._rows(sa.func.min(column), sa.func.max(column))).all()
-            raise no_rows(self.wanted, str(self.source), *extent[0])
-        undated = self._undated(self._is_undated(column, known))
-        sample = [*undated.sample, *beside.sample][:UNDATED_SAMPLE]
-        return Harvest(table, undated=Undated(undated.count + beside.count, sample))
+            raise no_rows(self.wanted, str(self.source), self._extent(column, known), CONVERT)
+        return Harvest(table, undated=self._undated(self._is_undated(column, known)) + beside)
+
+    def dates(self) -> Extent:
+        """The first and last date, and the rows whose date is empty or no text of a date."""
+        self.columns()
+        column: sa.ColumnClause[Any] = sa.column(str(self.wanted.date))
+        return self._extent(column, self._known(column))
+
+    def _extent(self, column: sa.ColumnClause[Any], known: object) -> Extent:
+        without = self._is_undated(column, known)
+        bounds = self._rows(sa.func.min(column), sa.func.max(column)).where(sa.not_(without))
+        first, last = tuple(self.connection.execute(bounds).one())
+        return Extent(first, last, self._undated(without))
 
     def _cut(self, rows: pa.Table) -> tuple[pa.Table, Undated]:
         """Exactly the rows of the wanted partitions, and those whose text only looked like a date."""

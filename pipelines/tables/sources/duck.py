@@ -18,6 +18,7 @@ from pipelines.tables.sources.engine import bare, columns_of, connect, quoted, s
 from pipelines.tables.sources.wanted import (
     DAY,
     UNDATED_SAMPLE,
+    Extent,
     Harvest,
     Undated,
     Wanted,
@@ -30,24 +31,36 @@ from pipelines.tables.sources.wanted import (
 
 
 def harvest(connection: duckdb.DuckDBPyConnection, relation: str, wanted: Wanted, where: str) -> Harvest:
-    """Read the wanted windows of a relation: one query per range of neighbouring partitions.
+    """Read the wanted windows of a relation: one query per range of neighbouring partitions; perhaps no row at all.
 
     Raises:
-        TableError: a column is missing, or there is no row at all.
+        TableError: a column is missing.
     """
     types = columns_of(connection, relation)
     check_columns(wanted, list(types), where)
     if wanted.calendar.grain == SNAPSHOT:
         rows = connection.sql(f"SELECT * FROM {relation}").to_arrow_table()  # noqa: S608 - made by us
-        if not rows.num_rows:
-            raise no_rows(wanted, where)
         return Harvest(by_partition(rows, pa.array([SNAPSHOT] * rows.num_rows, pa.string())))
     column = date_column(wanted, types)
     table = select(connection, relation, wanted, column)
-    if not table.num_rows:
-        first, last = _extent(connection, relation, column)
-        raise no_rows(wanted, where, first, last)
     return Harvest(table, undated=undated(connection, relation, column))
+
+
+def extent(connection: duckdb.DuckDBPyConnection, relation: str, wanted: Wanted, where: str) -> Extent:
+    """The dates of a relation; of a snapshot none are asked.
+
+    Raises:
+        TableError: a column is missing.
+    """
+    types = columns_of(connection, relation)
+    check_columns(wanted, list(types), where)
+    if wanted.date is None:
+        return Extent()
+    column = date_column(wanted, types)
+    days = f"(SELECT {column.day()} AS d FROM {relation})"  # noqa: S608 - names are quoted
+    query = f"SELECT CAST(min(d) AS VARCHAR), CAST(max(d) AS VARCHAR) FROM {days}"  # noqa: S608 - as above
+    first, last = connection.sql(query).fetchall()[0]
+    return Extent(first, last, undated(connection, relation, column))
 
 
 def select(connection: duckdb.DuckDBPyConnection, relation: str, wanted: Wanted, column: DateColumn) -> pa.Table:
@@ -59,12 +72,6 @@ def select(connection: duckdb.DuckDBPyConnection, relation: str, wanted: Wanted,
         parts.append(connection.sql(query, params=values).to_arrow_table())
     rows = pa.concat_tables(parts)
     return by_partition(rows.drop_columns([DAY]), partition_of(rows[DAY], wanted.calendar))
-
-
-def _extent(connection: duckdb.DuckDBPyConnection, relation: str, column: DateColumn) -> tuple[str | None, str | None]:
-    days = f"(SELECT {column.day()} AS d FROM {relation})"  # noqa: S608 - names are quoted
-    query = f"SELECT CAST(min(d) AS VARCHAR), CAST(max(d) AS VARCHAR) FROM {days}"  # noqa: S608 - as above
-    return connection.sql(query).fetchall()[0]
 
 
 def undated(connection: duckdb.DuckDBPyConnection, relation: str, column: DateColumn) -> Undated:
@@ -89,7 +96,16 @@ def read(source: SourceSpec, wanted: Wanted, base: Path) -> Harvest:
         TableError: the file or table is not there, is held by a writer, or lacks a column or rows.
     """
     with _opened(source, wanted, base) as (connection, relation):
-        return harvest(connection, relation, wanted, str(source))
+        found = harvest(connection, relation, wanted, str(source))
+        if not found.table.num_rows:
+            raise no_rows(wanted, str(source), extent(connection, relation, wanted, str(source)))
+        return found
+
+
+def dates(source: SourceSpec, wanted: Wanted, base: Path) -> Extent:
+    """The dates of a table or a query; raises as `read`."""
+    with _opened(source, wanted, base) as (connection, relation):
+        return extent(connection, relation, wanted, str(source))
 
 
 def columns(source: SourceSpec, wanted: Wanted, base: Path) -> list[str]:

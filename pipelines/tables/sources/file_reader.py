@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import date
 
 import duckdb
 import pyarrow as pa
@@ -12,13 +13,14 @@ import pyarrow as pa
 from pipelines.delivery.errors import TableError
 from pipelines.tables.compute import pc
 from pipelines.tables.source_spec import SourceSpec
-from pipelines.tables.sources.formats import Head, UnreadableFile, head, rejects, scan
+from pipelines.tables.sources.formats import Head, UnreadableFile, check_quotes, head, rejects, scan
 from pipelines.tables.sources.places import Place
 from pipelines.tables.sources.wanted import FILE, RESERVED, UNREADABLE, Wanted, by_partition, check_columns
 
 BROKEN = (duckdb.Error, OSError, pa.ArrowException)
 """What reading a file may raise where the file or its address is at fault."""
 _OPENERS = 8
+_EXAMPLE = date(2026, 1, 31)
 _LINE_SHOWN = 160
 
 
@@ -46,13 +48,18 @@ class FileReader:
         return found
 
     def load(self, owners: Mapping[Head, str]) -> pa.Table:
-        """The rows of files that belong to one partition each, in one query."""
+        """The rows of files that belong to one partition each, in one query.
+
+        Raises:
+            UnclosedQuote: of one of them nobody knows which rows it has.
+        """
         if not owners:
             return by_partition(pa.table({name: pa.nulls(0) for name in self.wanted.required}), pa.nulls(0))
         heads = list(owners)
         with self.place.connected(self.wanted.calendar.timezone) as connection:
             rows = connection.sql(f"SELECT * FROM {scan(self.source, self.place, heads)}").to_arrow_table()  # noqa: S608 - names are literals
             lines = rejects(connection)
+        check_quotes(lines)
         addresses = pa.array([self.place.address(item.name) for item in heads])
         partitions = pa.array(owners.values(), pa.string())
         table = by_partition(rows.drop_columns([FILE]), partitions.take(_index(rows[FILE], addresses)))
@@ -74,11 +81,15 @@ class FileReader:
             pa.concat_arrays([*table[UNREADABLE].chunks, pa.array(problems, pa.string())]),
         )
 
-    def no_file(self, partition: str | None = None) -> TableError:
-        """The error of a file that is not there."""
-        whose = f" for {partition}" if partition else ""
+    def no_file(self, partition: str | None = None, there: str = "") -> TableError:
+        """The error of a file that is not there; `there` tells what is."""
+        name, whose = str(self.source.files), ""
+        if partition is not None:
+            name, whose = self.place.named(self.wanted.calendar.first_day(partition)), f" for {partition}"
+        elif self.source.per_partition:
+            whose = f", such as {self.place.named(_EXAMPLE)}"
         return TableError(
-            f"table {self.wanted.table}: there is no file {self.source.files}{whose}",
+            f"table {self.wanted.table}: there is no file {name}{whose}{f'; {there}' if there else ''}",
             do="Correct `files` in the table's YAML, or wait for the export and materialize again.",
             table=self.wanted.table,
             file=str(self.source.files),
@@ -89,7 +100,7 @@ class FileReader:
         """The error of a file that is there and cannot be used; `why` goes on from its name."""
         return TableError(
             f"table {self.wanted.table}: {_short(file)} {why}",
-            do="Have the file exported again.",
+            do="Correct the file, or have it exported again.",
             table=self.wanted.table,
             file=file,
         )

@@ -23,11 +23,24 @@ REJECTS = """
 """
 _HIVE = re.compile(r"([^/=]+)=[^/]+/")
 _DELIMITERS = ",;\t|"
+_MAY_SWALLOW = ("UNQUOTED VALUE", "LINE SIZE OVER MAXIMUM")
+_LINE_SHOWN = 160
 _HEADER_BYTES = 1 << 20
 
 
 class UnreadableFile(Exception):
     """A file is not what its format says; the message goes on from the file's name: "is empty"."""
+
+
+class UnclosedQuote(UnreadableFile):
+    """A quotation mark that is not closed on its line, so that the lines after it are taken for its value."""
+
+    def __init__(self, file: str, line: int, text: str) -> None:
+        super().__init__(
+            f"has in line {line} a quotation mark that is not closed, so that the lines after it are read as a part of "
+            f"it: {text[:_LINE_SHOWN]!r}"
+        )
+        self.file = file
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +118,18 @@ def rejects(connection: duckdb.DuckDBPyConnection) -> pa.Table:
     if not connection.sql("SELECT 1 FROM duckdb_tables() WHERE table_name = 'reject_errors'").fetchall():
         return pa.table({"file": pa.array([], pa.string())})
     return connection.sql(REJECTS).to_arrow_table()
+
+
+def check_quotes(lines: pa.Table) -> None:
+    """That no rejected line has swallowed those after it: then nobody knows which rows are missing.
+
+    Raises:
+        UnclosedQuote: one has.
+    """
+    for line in lines.to_pylist():
+        text = str(line["text"]).strip()
+        if line["problem"] in _MAY_SWALLOW and re.search(r"[\r\n]", text):
+            raise UnclosedQuote(line["file"], int(line["line"]), text.splitlines()[0])
 
 
 def without_file(relation: str) -> str:

@@ -6,7 +6,9 @@ import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
+from difflib import get_close_matches
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,8 @@ from pipelines.tables.source_spec import DATE_IN_FILES
 from pipelines.tables.sources.engine import connect, short
 
 _PATTERN = re.compile(r"[*?\[]")
+_DAY = "%Y-%m-%d"
+_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +59,41 @@ class Place:
         """The files of the pattern, in order, with `{date}` replaced by a day."""
         if day is None:
             return self._matching(self.files)
-        return self._matching(DATE_IN_FILES.sub(lambda found: format(day, found[1] or "%Y-%m-%d"), self.files))
+        return self._matching(self.named(day))
+
+    def named(self, day: date) -> str:
+        """The name of a day's files, which may hold * and ?."""
+        return DATE_IN_FILES.sub(lambda found: format(day, found[1] or _DAY), self.files)
 
     def any_day(self) -> list[str]:
-        """The files of the pattern, in order, with `{date}` standing for anything."""
-        return self._matching(DATE_IN_FILES.sub("*", self.files))
+        """The files of the pattern, in order, with any date for `{date}`, written as it says."""
+        return [name for name in self._matching(DATE_IN_FILES.sub("*", self.files)) if self._is_dated(name)]
+
+    def _is_dated(self, name: str) -> bool:
+        """Whether dates stand in the file's name where they belong."""
+        formats = [found[1] or _DAY for found in DATE_IN_FILES.finditer(self.files)]
+        texts = [_as_pattern(part) for part in DATE_IN_FILES.split(self.files)[::2]]
+        dates = [f"([^/]+?{'/[^/]+?' * written.count('/')})" for written in formats]
+        pattern = "".join(text + written for text, written in zip_longest(texts, dates, fillvalue=""))
+        found = re.search(f"(?s)(?:^|/){pattern}$", name)
+        # A name that is taken apart in another way than by * and ? is not doubted.
+        return "[" in self.files or (found is not None and all(map(_is_date, found.groups(), formats)))
+
+    def there(self, files: str) -> str:
+        """What is in the folder in which `files` were looked for, in words; of a folder without end, a part."""
+        folder, *further = [part for part in re.split(r"(?<=/)", self.folder + files) if part]
+        for part in further[:-1]:
+            if _PATTERN.search(part) or not self.fs.isdir(folder + part):
+                break
+            folder += part
+        try:
+            names = sorted(str(name).rstrip("/").rsplit("/", 1)[-1] for name in self.fs.ls(folder, detail=False))
+        except (OSError, ValueError):
+            return ""
+        wanted = (self.folder + files).removeprefix(folder).split("/", 1)[0]
+        near = [*dict.fromkeys([*get_close_matches(wanted, names, n=_SHOWN, cutoff=0.5), *names])]
+        more = f" and {len(near) - _SHOWN} more" if len(near) > _SHOWN else ""
+        return f"{folder.rstrip('/') or '/'} holds {', '.join(near[:_SHOWN]) or 'nothing'}{more}"
 
     def _matching(self, files: str) -> list[str]:
         if self.fs.isfile(self.folder + files):
@@ -86,6 +120,20 @@ class Place:
     def connected(self, timezone: str) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
         """A DuckDB that sees this place. Its own S3 support would have to be downloaded, so fsspec does it."""
         return connect(timezone, fs=None if self.local else self.fs)
+
+
+def _is_date(text: str, written: str) -> bool:
+    """Whether the text is a date in this form; what Python can write and not read passes."""
+    try:
+        datetime.strptime(text, written)  # noqa: DTZ007 - only whether it can be read
+    except ValueError as error:
+        return "directive" in str(error)
+    return True
+
+
+def _as_pattern(part: str) -> str:
+    """A part of a pattern of files as a regular expression."""
+    return re.escape(part).replace(r"\*\*", ".*").replace(r"\*", "[^/]*").replace(r"\?", "[^/]")
 
 
 def _literally(name: str) -> str:

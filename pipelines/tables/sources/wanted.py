@@ -22,7 +22,14 @@ DAY, FILE = "__day", "__file"
 """Columns that queries add to the source's own: the row's local date, the address of its file."""
 UNDATED_SAMPLE = 20
 """Undated rows are counted all, but only so many are shown."""
+WRITTEN = (
+    "Map columns.date to the column with the date, or set date_format to how it is written, such as '%d.%m.%Y' "
+    "for 31.12.2026."
+)
+"""What mends a source of files or DuckDB in which no row has a date."""
 _NAMES_SHOWN = 40
+_TOLD = 3
+_LINE_SHOWN = 160
 
 
 def stored_name(source: str) -> str:
@@ -52,6 +59,23 @@ class Undated:
 
     count: int = 0
     sample: Sequence[Mapping[str, str | None]] = ()
+
+    def __add__(self, other: Undated) -> Undated:
+        return Undated(self.count + other.count, [*self.sample, *other.sample][:UNDATED_SAMPLE])
+
+    def told(self, date: str) -> str:
+        """Some of them for people: what stands in the column `date`, where it is empty the whole row."""
+        texts = [repr(row[date]) if row.get(date) else f"({_line(row)})" for row in self.sample]
+        return ", ".join(list(dict.fromkeys(texts))[:_TOLD]) + (", ..." if self.count > _TOLD else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """The first and the last date of a source, None where no row has one, and the rows without a date."""
+
+    first: object = None
+    last: object = None
+    undated: Undated = field(default_factory=Undated)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,21 +137,41 @@ def closest(name: str, among: Iterable[str]) -> str:
     return f"Did you mean {by_lower[near[0]]!r}? " if near else ""
 
 
-def no_rows(wanted: Wanted, where: str, first: object = None, last: object = None) -> TableError:
-    """The error of an extract without any row."""
+def no_rows(wanted: Wanted, where: str, extent: Extent | None = None, mend: str = WRITTEN) -> TableError:
+    """The error of an extract without any row; `mend` is for a source in which no row has a date."""
+    extent, do = extent or Extent(), "Check that the source was loaded for these dates, and materialize again."
+    undated = extent.undated
     if wanted.calendar.grain == SNAPSHOT:
         what = f"table {wanted.table}: {where} holds no row"
+    elif extent.first is None and undated.count:
+        return no_dates(wanted, where, undated, mend)
     else:
         windows = wanted.calendar.ranges(wanted.partitions)
         what = f"table {wanted.table}: no row between {windows[0].start} and the end of {_last_day(wanted)} in {where}"
-        if first is not None:
-            what += f"; the source holds dates from {first} to {last}"
+        if extent.first is not None:
+            what += f"; the source holds dates from {extent.first} to {extent.last}"
+        if undated.count:
+            what += f", and {undated.count} rows without a date that can be read: {undated.told(str(wanted.date))}"
+    return TableError(what, do=do, table=wanted.table, partitions=list(wanted.partitions))
+
+
+def no_dates(wanted: Wanted, where: str, undated: Undated, mend: str) -> TableError:
+    """The error of a source in which no row has a date that can be read; `mend` says how to write it."""
+    unread = f" by date_format {wanted.date_format!r}" if wanted.date_format else ""
     return TableError(
-        what,
-        do="Check that the source was loaded for these dates, and materialize again.",
+        f"table {wanted.table}: none of the {undated.count} rows of {where} has a date that can be read{unread} "
+        f"from column {wanted.date!r}: {undated.told(str(wanted.date))}",
+        do=mend,
         table=wanted.table,
+        column=wanted.date,
         partitions=list(wanted.partitions),
     )
+
+
+def _line(row: Mapping[str, str | None]) -> str:
+    """A row on one line, as far as it is shown."""
+    text = ", ".join(f"{name} {value!r}" for name, value in row.items() if value is not None)
+    return text if len(text) <= _LINE_SHOWN else f"{text[: _LINE_SHOWN - 1]}…"
 
 
 def _last_day(wanted: Wanted) -> object:

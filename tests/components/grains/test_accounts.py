@@ -129,7 +129,7 @@ def test_a_key_that_two_syncs_claim_stays_with_the_first(found: Found) -> None:
     told = company.deliver("rival", MONTH)
     assert told.counts("rival") == {MONTH: {"extracted": 4, "invalid": 4}}
     assert not told.checks("rival")[MONTH].passed
-    assert f"the key belongs to the sync {BOARD}" in told.facts("rival")[MONTH]["reasons"]
+    assert f"the key belongs to the sync {BOARD}: rival may not" in told.facts("rival")[MONTH]["reasons"]
     assert company.requests() == 0
     statuses = company.control.state("stativate")["statuses"].values()
     assert {one["name"] for one in statuses} == {f"{kpi} of {team}" for _, team, kpi, _ in READINGS}

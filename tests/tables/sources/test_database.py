@@ -253,3 +253,12 @@ def test_columns_are_known_without_reading_rows(sqlite: str) -> None:
         "kpi_code",
         "value",
     ]
+
+
+def test_a_database_without_any_date_shows_what_stands_there(sqlite: str) -> None:
+    """Texts that are no dates are no missing rows: the error shows some, and asks for a query, not for a format."""
+    with pytest.raises(TableError) as caught:
+        harvest(filled(sqlite, "text", ["31.12.2024", "soon"]), "2024-01-01")
+    said = "none of the 2 rows of kpi in the database of MART_URL has a date that can be read from column 'day': "
+    assert f"{said}'31.12.2024', 'soon'." in str(caught.value)
+    assert "give a query that converts it to a date" in str(caught.value)

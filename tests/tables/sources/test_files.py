@@ -16,6 +16,8 @@ from pipelines.delivery.errors import ConfigurationError, TableError
 from pipelines.tables.grains import SNAPSHOT
 from pipelines.tables.source_spec import SourceSpec
 from pipelines.tables.sources import Harvest, columns, files, read
+from pipelines.tables.sources.file_reader import FileReader
+from pipelines.tables.sources.places import Place
 from tests.tables.helpers import day, readings, table_spec, wanted, write_parquet
 
 CSV = "day,team_code,kpi_code,value\n"
@@ -224,7 +226,7 @@ def test_what_is_wrong_with_a_days_file_fails_that_day_alone(tmp_path: Path) -> 
     found = harvest(tmp_path, {"files": "kpi_{date}.parquet"}, *(f"2024-01-0{number}" for number in range(1, 7)))
     assert [(row[0], row[5]) for row in rows(found)] == [("2024-01-01", 1.0), ("2024-01-06", 6.0)]
     said = {key: str(error) for key, error in found.failed.items()}
-    assert "there is no file kpi_{date}.parquet for 2024-01-02" in said["2024-01-02"]
+    assert "there is no file kpi_2024-01-02.parquet for 2024-01-02; " in said["2024-01-02"]
     assert "kpi_2024-01-03.parquet cannot be read" in said["2024-01-03"]
     assert "kpi_2024-01-04.parquet cannot be read" in said["2024-01-04"]
     assert "has no column 'value'" in said["2024-01-05"]
@@ -410,3 +412,105 @@ def test_columns_are_known_without_reading_rows(tmp_path: Path) -> None:
     assert columns(spec.source, asked, base=tmp_path, environ={}) == ["day", "team_code", "kpi_code", "value", "note"]
     with pytest.raises(TableError, match="there is no file"):
         files.columns(SourceSpec(files="other_{date}.csv"), asked, tmp_path)
+
+
+def test_a_source_without_any_date_shows_what_stands_there(tmp_path: Path) -> None:
+    """Dates in another format are no missing rows: the error shows some, and names the field that reads them."""
+    (tmp_path / "a.csv").write_text(CSV + "31.12.2024,T,K,1\n01.01.2025,T,K,1\n")
+    with pytest.raises(TableError) as caught:
+        harvest(tmp_path, {"files": "a.csv"}, "2025-01-01")
+    said = "none of the 2 rows of a.csv has a date that can be read from column 'day': '31.12.2024', '01.01.2025'."
+    assert said in str(caught.value)
+    assert "set date_format to how it is written, such as '%d.%m.%Y'" in str(caught.value)
+    with pytest.raises(TableError, match=r"can be read by date_format '%m/%d/%Y' from column 'day'"):
+        harvest(tmp_path, {"files": "a.csv"}, "2025-01-01", date_format="%m/%d/%Y")
+
+
+def test_undated_rows_are_told_where_a_range_has_no_row(tmp_path: Path) -> None:
+    """A day that seems to have no row may be among those whose date cannot be read: both are said."""
+    (tmp_path / "a.csv").write_text(CSV + "2024-01-01,T,K,1\n02.01.2024,T,K,1\n,T2,K,1\n")
+    with pytest.raises(TableError, match="no row between 2024-01-02") as caught:
+        harvest(tmp_path, {"files": "a.csv"}, "2024-01-02")
+    undated = "and 2 rows without a date that can be read: '02.01.2024', (team_code 'T2', kpi_code 'K', value '1')"
+    assert undated in str(caught.value)
+
+
+def test_a_snapshot_of_broken_lines_is_no_empty_one(tmp_path: Path) -> None:
+    """Where no line of a snapshot can be taken apart, each stands in the extract with its problem."""
+    (tmp_path / "a.csv").write_text(CSV + "2024-01-01,T,K\n")
+    found = harvest(tmp_path, {"files": "a.csv"}, SNAPSHOT, grain="snapshot", start=None)
+    (row,) = found.table.to_pylist()
+    assert row["unreadable"].startswith("line 2 of a.csv: missing columns")
+
+
+@pytest.mark.parametrize("after", [3, 400_000])
+def test_a_quotation_mark_that_is_not_closed_fails_the_file(tmp_path: Path, after: int) -> None:
+    """It swallows the lines after it, and nobody knows which rows are missing: the error has file, line and text."""
+    lines = "2024-01-01,T1,K,1\n" + '2024-01-01,"T2,K,1\n' + "2024-01-02,T3,K,1\n" * after
+    (tmp_path / "a.csv").write_text(CSV + lines)
+    for partition in ("2024-01-01", "2024-01-03"):
+        with pytest.raises(
+            TableError, match=r"table kpis: a\.csv has in line 3 a quotation mark that is not"
+        ) as caught:
+            harvest(tmp_path, {"files": "a.csv"}, partition)
+        assert str(caught.value).endswith(": '2024-01-01,\"T2,K,1'. Correct the file, or have it exported again.")
+
+
+def test_of_files_of_one_day_an_open_quotation_mark_fails_its_day_alone(tmp_path: Path) -> None:
+    """The other days are read; a value with a mark in it, on its own line, is that line's problem only."""
+    (tmp_path / "kpi_2024-01-01.csv").write_text(CSV + '2024-01-01,"T1"x,K,1\n2024-01-01,T2,K,1\n')
+    (tmp_path / "kpi_2024-01-02.csv").write_text(CSV + '2024-01-02,"T1,K,1\n2024-01-02,T2,K,1\n')
+    found = harvest(tmp_path, {"files": "kpi_{date}.csv"}, "2024-01-01", "2024-01-02")
+    assert [row["team_code"] for row in found.table.to_pylist()] == ["T2", None]
+    assert list(found.failed) == ["2024-01-02"]
+    assert "kpi_2024-01-02.csv has in line 2 a quotation mark" in str(found.failed["2024-01-02"])
+
+
+def test_a_missing_file_is_told_with_its_name_and_what_is_there(tmp_path: Path) -> None:
+    """The error has the name that was looked for, not its template, and the names that are nearest to it."""
+    (tmp_path / "exports").mkdir()
+    for name in ("kpi_01.01.2024.csv", "other.txt"):
+        (tmp_path / "exports" / name).write_text(CSV)
+    source = {"files": "exports/kpi_{date}.csv"}
+    found = harvest(tmp_path, source, "2024-01-01")
+    said = str(found.failed["2024-01-01"])
+    assert "there is no file exports/kpi_2024-01-01.csv for 2024-01-01; " in said
+    assert f"{tmp_path}/exports holds kpi_01.01.2024.csv, other.txt. " in said
+    with pytest.raises(TableError, match=r"no file exports/kpi_\{date\}.csv, such as exports/kpi_2026-01-31.csv; /"):
+        columns(SourceSpec.model_validate(source), wanted(date_column=None), base=tmp_path, environ={})
+    right = {"files": "exports/kpi_{date:%d.%m.%Y}.csv"}
+    assert columns(SourceSpec.model_validate(right), wanted(date_column=None), base=tmp_path, environ={})
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ("export/kpi.csv", "{} holds exports. "),
+        ("exports/{date}/kpi*.csv", "{}/exports holds 2024, a.csv. "),
+        ("exports/2024/*.csv", "{}/exports/2024 holds nothing. "),
+    ],
+)
+def test_a_missing_folder_is_told_with_what_is_there(tmp_path: Path, files: str, words: str) -> None:
+    """What is there is told of the folder in which the name first goes astray."""
+    (tmp_path / "exports" / "2024").mkdir(parents=True)
+    (tmp_path / "exports" / "a.csv").write_text(CSV)
+    reader = FileReader(SourceSpec(files=files), wanted("2024-01-01"), Place.of(files, tmp_path))
+    there = reader.place.there(reader.place.named(day("2024-01-01")))
+    assert words.format(tmp_path) in str(reader.no_file("2024-01-01", there))
+
+
+@pytest.mark.parametrize(
+    ("files", "name"),
+    [
+        ("kpi_{date:%Y%m%d}_*.csv", "kpi_20240131_v2.csv"),
+        ("{date:%Y}/{date:%m-%d}.csv", "2024/01-31.csv"),
+        ("kpi_[ab]_{date}.csv", "kpi_a_2024-01-31.csv"),
+        ("kpi_{date:%-d.%-m.%Y}.csv", "kpi_5.1.2024.csv"),
+    ],
+)
+def test_the_newest_file_of_any_date_is_found(tmp_path: Path, files: str, name: str) -> None:
+    """Whatever form the dates in the names have, `pipelines check` finds a file to look into."""
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text(CSV)
+    found = columns(SourceSpec(files=files), wanted(date_column=None), base=tmp_path, environ={})
+    assert found == CSV.strip().split(",")
