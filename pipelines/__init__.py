@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pipelines.components.dnsimple import DnsimpleSync
     from pipelines.components.feedback_house import FeedbackHouseSync
     from pipelines.components.kpi_table import KpiTable
+    from pipelines.components.operations_component import Operations
     from pipelines.components.standing import StandingChecks
     from pipelines.components.stativate import StativateSync
     from pipelines.components.valuestreamer import ValueStreamerSync
@@ -23,6 +24,7 @@ _MODULES = {
     "DnsimpleSync": "pipelines.components.dnsimple",
     "FeedbackHouseSync": "pipelines.components.feedback_house",
     "KpiTable": "pipelines.components.kpi_table",
+    "Operations": "pipelines.components.operations_component",
     "StandingChecks": "pipelines.components.standing",
     "StativateSync": "pipelines.components.stativate",
     "ValueStreamerSync": "pipelines.components.valuestreamer",
@@ -33,6 +35,7 @@ __all__ = [
     "DnsimpleSync",
     "FeedbackHouseSync",
     "KpiTable",
+    "Operations",
     "StandingChecks",
     "StativateSync",
     "ValueStreamerSync",

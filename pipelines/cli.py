@@ -69,6 +69,19 @@ def check(*, folder: Folder = None) -> None:
 
 
 @app.command()
+def status(
+    *,
+    demo_home: Annotated[bool, typer.Option("--demo", help="Of the home that `pipelines demo` left behind.")] = False,
+    json: Json = False,
+    folder: Folder = None,
+) -> None:
+    """Show how every sync does, red, yellow or green, and what to do next; exit 1 unless all is green."""
+    from pipelines.commands.status import run_status
+
+    raise typer.Exit(run_status(folder, json=json, demo=demo_home))
+
+
+@app.command()
 def confirm(
     account: Annotated[str, typer.Argument(help="The account whose address changed.")],
     *,

@@ -14,6 +14,8 @@ from pydantic.json_schema import models_json_schema
 import pipelines
 from pipelines.commands.fields_rows import chapters
 from pipelines.commands.markdown import anchor, contents, grid, paragraph, prose
+from pipelines.components.operations.channels import SMTP
+from pipelines.components.operations.spec import OperationsSpec
 from pipelines.destinations.accounts import Settings, variable
 from pipelines.destinations.base import SyncSpec
 from pipelines.tables.base_spec import BaseTableSpec
@@ -38,6 +40,10 @@ path of a file with what `<ACCOUNT>_URL` would say. An empty variable counts as 
 
 Mode `live` needs all that are required. Mode `sandbox` needs none: without `<ACCOUNT>_URL`, address and credentials are
 those of this home's sandbox. Mode `dry` reads none.
+"""
+_TOLD = """\
+A deployment has at most one file with `type: pipelines.Operations`. Without it nothing is told, and nothing is
+scheduled but its tables.
 """
 ENVIRONMENT: Mapping[str, tuple[str, str]] = {
     "PIPELINES_HOME": (
@@ -82,10 +88,12 @@ def render() -> str:
     parts = [
         *("## Tables\n", *book.chapter(BaseTableSpec, tables)),
         *("## Syncs\n", *book.chapter(SyncSpec, syncs)),
-        *("## Standing checks\n", *(book.section(one) for one in others)),
+        *("## Standing checks\n", *book.alone([one for one in others if not issubclass(one, OperationsSpec)])),
         *chapters(),
         *("## Accounts\n", _ACCOUNTS, *_accounts(syncs)),
-        *("## The package's own variables\n", grid(("Variable", "Default", "Meaning"), _own_variables())),
+        *("## What is told\n", _TOLD, *book.alone([one for one in others if issubclass(one, OperationsSpec)])),
+        *("### Mail\n", grid(("Variable", "Default", "Meaning"), _variables(SMTP))),
+        *("## The package's own variables\n", grid(("Variable", "Default", "Meaning"), _variables(ENVIRONMENT))),
     ]
     return "\n".join([_TITLE, contents(parts), *parts])
 
@@ -125,10 +133,13 @@ class _Book:
             yield self._section(key, "###", fields, beside)
             yield from self._parts([schema for schema, _ in fields.values()], told)
 
-    def section(self, component: type[BaseModel]) -> str:
-        """The fields of a component that is of no kind with others."""
-        key = self.keys[component]
-        return self._section(key, "###", _fields(self.schemas[key]))
+    def alone(self, components: Sequence[type[BaseModel]]) -> Iterator[str]:
+        """The fields of components that share none with others."""
+        told: set[str] = set()
+        for component in components:
+            key = self.keys[component]
+            yield self._section(key, "###", _fields(self.schemas[key]))
+            yield from self._parts(self.schemas[key]["properties"], told)
 
     def _parts(self, schema: Any, told: set[str]) -> Iterator[str]:
         for key in _references(schema):
@@ -215,8 +226,8 @@ def _settings_grid(fields: Fields) -> str:
     return grid(("Variable", "Default", "Meaning"), rows)
 
 
-def _own_variables() -> Iterator[tuple[str, str, str]]:
-    return ((f"`{name}`", default, meaning) for name, (default, meaning) in ENVIRONMENT.items())
+def _variables(told: Mapping[str, tuple[str, str]]) -> Iterator[tuple[str, str, str]]:
+    return ((f"`{name}`", default, meaning) for name, (default, meaning) in told.items())
 
 
 def _references(schema: Any) -> Iterator[str]:

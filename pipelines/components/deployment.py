@@ -14,6 +14,10 @@ import dagster as dg
 from pipelines.components.automation import sync_job, syncs_after_tables, table_job, table_schedule
 from pipelines.components.defs_files import check_files
 from pipelines.components.maintenance import maintenance
+from pipelines.components.operations.assets import STATUS, operations
+from pipelines.components.operations.screen import Watched
+from pipelines.components.operations.spec import OperationsSpec
+from pipelines.components.operations_component import Operations
 from pipelines.components.partitions import partitions_of
 from pipelines.components.policy import chunks
 from pipelines.components.reading import readable
@@ -44,7 +48,19 @@ def load_deployment(folder: Path) -> dg.Definitions:
     check_names(tables, syncs)
     standing = standing_in(tree)
     with readable():
-        return _automated(tree.build_defs(), tables, syncs, standing)
+        return _automated(tree.build_defs(), tables, syncs, standing, operations_in(tree))
+
+
+def watched_at(folder: Path) -> Watched:
+    """What `pipelines status` is about: the tables and syncs of a deployment, and who owns each.
+
+    Raises:
+        ConfigurationError: as `load_deployment`.
+    """
+    tree, tables, syncs = read_deployment(folder)
+    check_names(tables, syncs)
+    with readable():
+        return _watched(tree.build_defs(), tables, syncs, operations_in(tree))
 
 
 def read_deployment(folder: Path) -> tuple[dg.ComponentTree, list[AnyTable], list[SyncSpec]]:
@@ -67,8 +83,11 @@ def build_deployment(
     *,
     folder: Path,
     standing: StandingSpec | None = None,
+    told: OperationsSpec | None = None,
 ) -> dg.Definitions:
-    """The same from Python objects; `folder` is what `files` are relative to, `standing` when standing checks look.
+    """The same from Python objects; `folder` is what `files` are relative to.
+
+    `standing` says when standing checks look, `told` what is told of the deployment, and to whom.
 
     Raises:
         ConfigurationError: names in the deployment do not fit together.
@@ -77,7 +96,7 @@ def build_deployment(
     bounds = chunks(tables, syncs)
     assets = [asset for table in tables for asset in table_assets(table, folder, chunk=bounds.get(table.name))]
     assets += [sync_assets(sync, table_of(sync, tables), folder, chunk=bounds.get(sync.name)) for sync in syncs]
-    return _automated(dg.Definitions(assets=assets), tables, syncs, standing or StandingSpec())
+    return _automated(dg.Definitions(assets=assets), tables, syncs, standing or StandingSpec(), told)
 
 
 def tables_in(tree: dg.ComponentTree) -> list[AnyTable]:
@@ -105,6 +124,19 @@ def standing_in(tree: dg.ComponentTree) -> StandingSpec:
     return found[0] if found else StandingSpec()
 
 
+def operations_in(tree: dg.ComponentTree) -> OperationsSpec | None:
+    """What a deployment tells of itself; None: nothing.
+
+    Raises:
+        ConfigurationError: several files say so; it names them.
+    """
+    found = tree.get_all_components(Operations)
+    if len(found) > 1:
+        files = " and ".join(sorted(one.file for one in found))
+        raise ConfigurationError(f"a deployment has one Operations, this one has {len(found)}: {files}", do="Keep one.")
+    return found[0] if found else None
+
+
 def check_names(tables: Sequence[AnyTable], syncs: Sequence[SyncSpec]) -> None:
     """Every asset has one name, every sync a table, and every account one API.
 
@@ -114,6 +146,10 @@ def check_names(tables: Sequence[AnyTable], syncs: Sequence[SyncSpec]) -> None:
     owners: dict[str, AnyTable | SyncSpec] = {}
     for spec in (*tables, *syncs):
         for name in _assets(spec):
+            if name == STATUS:
+                raise ConfigurationError(
+                    f"{_where(spec)} makes the asset {name}, which every deployment has", do="Give it another name."
+                )
             if name in owners:
                 raise ConfigurationError(
                     f"{_where(owners[name])} and {_where(spec)} both make the asset {name}",
@@ -154,8 +190,19 @@ def _where(spec: AnyTable | SyncSpec) -> str:
     return f"{what} ({file})" if file else what
 
 
+def _watched(
+    assets: dg.Definitions, tables: Sequence[AnyTable], syncs: Sequence[SyncSpec], told: OperationsSpec | None
+) -> Watched:
+    owners = {spec.key.to_user_string(): list(spec.owners) for spec in assets.resolve_all_asset_specs()}
+    return Watched(tables, syncs, owners, told.ui_url if told else "")
+
+
 def _automated(
-    assets: dg.Definitions, tables: Sequence[AnyTable], syncs: Sequence[SyncSpec], standing: StandingSpec
+    assets: dg.Definitions,
+    tables: Sequence[AnyTable],
+    syncs: Sequence[SyncSpec],
+    standing: StandingSpec,
+    told: OperationsSpec | None,
 ) -> dg.Definitions:
     table_jobs = {table.name: (table, table_job(table)) for table in tables}
     delivered = [Resumable(sync, table_jobs[sync.table][0], sync_job(sync)) for sync in syncs]
@@ -170,8 +217,9 @@ def _automated(
         # A run is one op or few: a process for each would cost seconds.
         executor=dg.in_process_executor,
     )
+    telling = operations(_watched(assets, tables, syncs, told), told)
     if not tables:
-        return dg.Definitions.merge(assets, automation)
+        return dg.Definitions.merge(assets, automation, telling)
     of_syncs = {sync.name: sync_checks(sync, table_of(sync, tables)) for sync in syncs}
     checks = standing_automation(standing, [table_checks(table) for table in tables], of_syncs)
-    return dg.Definitions.merge(assets, automation, checks)
+    return dg.Definitions.merge(assets, automation, checks, telling)

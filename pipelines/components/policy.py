@@ -13,7 +13,7 @@ from pipelines.destinations.base import SyncSpec
 from pipelines.tables.grains import SNAPSHOT
 from pipelines.tables.spec import AnyTable, TableSpec
 
-_OWNER = "team:data-platform"
+OWNER = "team:data-platform"
 """Who answers for an asset of which no one else is said to."""
 PARTITIONS_PER_RUN = 92
 """Partitions per run of a backfill unless a table or sync says otherwise: a quarter of daily rows fits into memory."""
@@ -21,7 +21,7 @@ PARTITIONS_PER_RUN = 92
 
 def owners_of(spec: AnyTable | SyncSpec) -> list[str]:
     """Who answers for the assets of a table or a sync, shown in Dagster's catalog."""
-    return [spec.owner or _OWNER]
+    return [spec.owner or OWNER]
 
 
 def chunks(tables: Iterable[AnyTable], syncs: Sequence[SyncSpec]) -> dict[str, int]:

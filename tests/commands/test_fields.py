@@ -23,6 +23,7 @@ from pipelines.destinations.base import SyncSpec
 from pipelines.destinations.formats import FORMATS, formatter
 from pipelines.home import Home
 from pipelines.instance import has_database
+from pipelines.tables.base_spec import BaseTableSpec
 from pipelines.tables.convert import convert
 from pipelines.tables.spec import AREA_CANONICAL, CANONICAL
 
@@ -68,8 +69,9 @@ def test_every_field_of_a_component_is_there(page: str, name: str) -> None:
     """No field of a component is left out, whether it is its own or one that all of its kind have."""
     component = getattr(pipelines, name)
     sections = _sections(page)
-    common = "Every sync" if issubclass(component, SyncSpec) else "Every table"
-    told = _cells(sections[common]) | _cells(sections[name])
+    kinds = {SyncSpec: "Every sync", BaseTableSpec: "Every table"}
+    common = [heading for kind, heading in kinds.items() if issubclass(component, kind)]
+    told = {field: cells for heading in (*common, name) for field, cells in _cells(sections[heading]).items()}
     assert str(component.__doc__) in sections[name]
     for field, info in component.model_fields.items():
         assert ("**required**" in told[info.alias or field][1]) == info.is_required(), field

@@ -1,0 +1,258 @@
+"""What Dagster's instance knows of a deployment, in a bounded number of queries however many partitions there are.
+
+The instance's own methods where it has them. Check results per partition, backfills and the state of schedules have no
+public way in 1.13.27: all that is private stands here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import dagster as dg
+from dagster._core.event_api import PartitionKeyFilter
+from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus, PartitionBackfill
+from dagster._core.scheduler.instigation import InstigatorStatus, InstigatorType
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+from dagster._core.storage.dagster_run import FINISHED_STATUSES, NOT_FINISHED_STATUSES
+from dagster._core.storage.event_log.base import AssetRecord
+
+from pipelines.tables.grains import SNAPSHOT
+
+_MOST_RUNS = 500
+_MOST_BACKFILLS = 50
+_VERDICTS = {AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED}
+_WORKING = [BulkActionStatus.REQUESTED, BulkActionStatus.CANCELING, BulkActionStatus.FAILING]
+_BACKFILL_TAG = "dagster/backfill"
+_QUEUED = (dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED)
+
+
+@dataclass(frozen=True, slots=True)
+class Partitions:
+    """The closed partitions of an asset by what became of them; those that are in none were never tried.
+
+    `at`: when the newest materialization happened, `run`: the run that tried last.
+    """
+
+    delivered: Collection[str] = ()
+    failed: Collection[str] = ()
+    in_progress: Collection[str] = ()
+    at: datetime | None = None
+    run: str = ""
+
+    @property
+    def tried(self) -> set[str]:
+        """Those of which anything is known."""
+        return {*self.delivered, *self.failed, *self.in_progress}
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """The newest verdict of a check on one partition: `numbers` are its figures, by name."""
+
+    partition: str
+    passed: bool
+    run: str
+    at: datetime
+    numbers: Mapping[str, int] = field(default_factory=dict)
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Why a run failed: in a sentence, and by partition where it said so."""
+
+    sentence: str = ""
+    partitions: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """A run that has not ended. `assets`: those that it was started for; empty: all of its job's."""
+
+    id: str
+    job: str
+    assets: Collection[str]
+    since: datetime
+    queued: bool
+    backfill: str
+
+
+@dataclass(frozen=True, slots=True)
+class BackfillFacts:
+    """A backfill that has not ended. `partitions`: per asset how many are done, well or not, and how many it is about.
+
+    `job`: of a backfill of a job, which knows no assets; then `partitions` has its figures under that name.
+    """
+
+    id: str
+    since: datetime
+    partitions: Mapping[str, tuple[int, int]]
+    job: str = ""
+
+
+@dataclass(slots=True)
+class DagsterFacts:
+    """Asks an instance; None: this home has none yet, so nothing was ever run."""
+
+    instance: dg.DagsterInstance | None
+    _records: dict[str, AssetRecord] = field(default_factory=dict)
+
+    def load(self, assets: Sequence[str]) -> None:
+        """Read the records of the assets that will be asked about, in one query."""
+        if self.instance is not None:
+            records = self.instance.get_asset_records([dg.AssetKey(name) for name in assets])
+            self._records = {record.asset_entry.asset_key.to_user_string(): record for record in records}
+
+    def partitions(
+        self, asset: str, keys: Sequence[str], definition: dg.TimeWindowPartitionsDefinition | None
+    ) -> Partitions:
+        """What became of the partitions, out of Dagster's own cache of it; of a snapshot, out of its newest event."""
+        record = self._records.get(asset)
+        if self.instance is None or record is None:
+            return Partitions()
+        entry = record.asset_entry
+        made = entry.last_materialization
+        at = _moment(made.timestamp) if made else None
+        run = entry.last_run_id or ""
+        if definition is not None:
+            by = self.instance.get_status_by_partition(dg.AssetKey(asset), keys, definition) or {}
+            named = {key: status.value for key, status in by.items() if status is not None}
+            delivered, failed, in_progress = (
+                [key for key in keys if named.get(key) == one] for one in ("MATERIALIZED", "FAILED", "IN_PROGRESS")
+            )
+            return Partitions(delivered, failed, in_progress, at, run)
+        status = self._status(run) if run and run != (made.run_id if made else "") else None
+        if status in NOT_FINISHED_STATUSES:
+            return Partitions(in_progress=[SNAPSHOT], at=at, run=run)
+        if status is dg.DagsterRunStatus.FAILURE:
+            return Partitions(failed=[SNAPSHOT], at=at, run=run)
+        return Partitions(delivered=[SNAPSHOT] if made else [], at=at, run=run)
+
+    def account(self, asset: str, check: str, partition: str) -> Account | None:
+        """The newest verdict on a partition; None: there is none."""
+        if self.instance is None or asset not in self._records:
+            return None
+        found = self.instance.event_log_storage.get_asset_check_execution_history(
+            dg.AssetCheckKey(dg.AssetKey(asset), check),
+            limit=1,
+            status=_VERDICTS,
+            partition_filter=PartitionKeyFilter(key=None if partition == SNAPSHOT else partition),
+        )
+        if not found or found[0].evaluation is None:
+            return None
+        (record,), metadata = found, found[0].evaluation.metadata
+        return Account(
+            partition,
+            found[0].evaluation.passed,
+            record.run_id,
+            _moment(record.create_timestamp),
+            {name: one.value for name, one in metadata.items() if isinstance(one, dg.IntMetadataValue) and one.value},
+            str(metadata["why"].value) if "why" in metadata else "",
+        )
+
+    def not_passed(self, asset: str, check: str, partitions: Sequence[str]) -> list[str]:
+        """Those of the partitions whose newest verdict is not good, oldest first."""
+        if self.instance is None or asset not in self._records or not partitions:
+            return []
+        if list(partitions) == [SNAPSHOT]:
+            found = self.account(asset, check, SNAPSHOT)
+            return [SNAPSHOT] if found is not None and not found.passed else []
+        infos = self.instance.event_log_storage.get_asset_check_partition_info(
+            [dg.AssetCheckKey(dg.AssetKey(asset), check)], partition_keys=list(partitions)
+        )
+        bad = AssetCheckExecutionRecordStatus.FAILED
+        return sorted(str(info.partition_key) for info in infos if info.latest_execution_status is bad)
+
+    def failure(self, run: str) -> Failed:
+        """Why a run failed; empty where it did not, or did not say."""
+        if self.instance is None or not run:
+            return Failed()
+        found = self.instance.get_records_for_run(run, of_type=dg.DagsterEventType.STEP_FAILURE, limit=1).records
+        if not found:
+            return Failed()
+        data = found[0].event_log_entry.get_dagster_event().step_failure_data
+        if data.user_failure_data is None:
+            return Failed(str(data.error.message) if data.error else "")
+        listed = data.user_failure_data.metadata.get("failed_partitions")
+        return Failed(data.user_failure_data.description or "", dict(_mapping(listed)))
+
+    def schedules_on(self) -> set[str]:
+        """The names of the schedules that are switched on."""
+        if self.instance is None or self.instance.schedule_storage is None:
+            return set()
+        states = self.instance.all_instigator_state(instigator_type=InstigatorType.SCHEDULE)
+        return {one.instigator_name for one in states if one.status is not InstigatorStatus.STOPPED}
+
+    def runs(self) -> list[RunFacts]:
+        """What runs or waits to run, oldest first."""
+        if self.instance is None:
+            return []
+        records = self.instance.get_run_records(
+            dg.RunsFilter(statuses=NOT_FINISHED_STATUSES), limit=_MOST_RUNS, ascending=True
+        )
+        return [
+            RunFacts(
+                record.dagster_run.run_id,
+                record.dagster_run.job_name,
+                {key.to_user_string() for key in record.dagster_run.asset_selection or ()},
+                _moment(record.start_time or record.create_timestamp.timestamp()),
+                record.dagster_run.status in _QUEUED,
+                record.dagster_run.tags.get(_BACKFILL_TAG, ""),
+            )
+            for record in records
+        ]
+
+    def backfills(self) -> list[BackfillFacts]:
+        """The backfills that work."""
+        if self.instance is None:
+            return []
+        found = self.instance.get_backfills(filters=BulkActionsFilter(statuses=_WORKING), limit=_MOST_BACKFILLS)
+        return [self._backfill(one) for one in found]
+
+    def heartbeats(self) -> dict[str, datetime]:
+        """When each part of the daemon that this instance needs gave its last sign of life, as far as it ever did."""
+        if self.instance is None:
+            return {}
+        beats = self.instance.get_daemon_heartbeats()
+        return {name: _moment(beats[name].timestamp) for name in self.daemons() if name in beats}
+
+    def daemons(self) -> Sequence[str]:
+        """The parts of the daemon that this instance needs."""
+        return self.instance.get_required_daemon_types() if self.instance is not None else ()
+
+    def _backfill(self, backfill: PartitionBackfill) -> BackfillFacts:
+        since = _moment(backfill.backfill_timestamp)
+        if backfill.asset_backfill_data is None:
+            return BackfillFacts(backfill.backfill_id, since, dict(self._of_job(backfill)), backfill.job_name or "")
+        data = backfill.asset_backfill_data
+        targets = data.target_subset.partitions_subsets_by_asset_key
+        done = data.materialized_subset, data.failed_and_downstream_subset
+        figures = {
+            key.to_user_string(): (
+                sum(len(one.partitions_subsets_by_asset_key.get(key, ())) for one in done),
+                len(target),
+            )
+            for key, target in targets.items()
+        }
+        return BackfillFacts(backfill.backfill_id, since, figures)
+
+    def _of_job(self, backfill: PartitionBackfill) -> Iterator[tuple[str, tuple[int, int]]]:
+        if self.instance is not None and backfill.partition_names and backfill.job_name:
+            ended = dg.RunsFilter(statuses=FINISHED_STATUSES, tags={_BACKFILL_TAG: backfill.backfill_id})
+            total = len(backfill.partition_names)
+            yield backfill.job_name, (min(total, self.instance.get_runs_count(ended)), total)
+
+    def _status(self, run: str) -> dg.DagsterRunStatus | None:
+        found = self.instance.get_run_by_id(run) if self.instance is not None else None
+        return found.status if found else None
+
+
+def _moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _mapping(listed: Any) -> Mapping[str, str]:
+    return listed.value if listed is not None and isinstance(listed.value, Mapping) else {}

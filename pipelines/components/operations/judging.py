@@ -1,0 +1,286 @@
+"""From facts to problems: the one place that decides what is red and what is yellow. Pure; `status` says the rules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from pipelines.components.operations.dagster_facts import Account, Failed, Partitions
+from pipelines.components.operations.due import Due
+from pipelines.components.operations.status import Colour, Daemon, Newest, Problem
+from pipelines.delivery.ledger.queries import PARKED
+from pipelines.delivery.ledger.summary import OpenGroup, Summary
+from pipelines.delivery.upsert import ACCEPTED, Outcome
+from pipelines.destinations.base import SyncSpec
+from pipelines.tables.grains import SNAPSHOT
+
+GRACE = timedelta(hours=1)
+"""So long after its schedule a partition may still be on its way."""
+_SILENT = timedelta(minutes=5)
+"""The daemon gives a sign of life every half minute."""
+_STUCK = timedelta(minutes=30, seconds=30)
+"""One of its parts may be at work for long; Dagster itself gives it half an hour."""
+_ARRIVED = (*ACCEPTED, Outcome.UNCHANGED, Outcome.SUPERSEDED)
+_LONGEST = 240
+_PLAIN = {
+    str(Outcome.FAILED): "failed: the API kept failing",
+    str(Outcome.UNKNOWN): "were sent and never answered",
+    str(Outcome.NOT_SENT): "were not sent",
+    "removal_failed": "could not be taken away",
+    str(Outcome.REJECTED): "were rejected by the API",
+    PARKED: "are parked: rejected too often to be sent again as they are",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of one sync.
+
+    `closed`: the closed partitions of its table, oldest first; `due`: the newest of them; `schedule`: on, off or none.
+    `account`: of the newest partition. `wrong`: accounts of recent partitions whose rows were invalid or quarantined.
+    `failures`: why the last run of the sync, and of the table, failed. `moving`: a run of either has not ended.
+    """
+
+    sync: SyncSpec
+    closed: Sequence[str]
+    due: Sequence[Due]
+    schedule: str
+    mine: Partitions = field(default_factory=Partitions)
+    table: Partitions = field(default_factory=Partitions)
+    account: Account | None = None
+    wrong: Sequence[Account] = ()
+    failure: Failed = field(default_factory=Failed)
+    table_failure: Failed = field(default_factory=Failed)
+    ledger: Summary = field(default_factory=Summary)
+    moving: bool = False
+
+    @property
+    def judged(self) -> Partitions:
+        """A sync in mode dry delivers nothing: then its table is all that can be well or not."""
+        return self.table if self.sync.mode == "dry" else self.mine
+
+
+def newest_of(facts: Facts, now: datetime) -> Newest:
+    """The partition that the sync is judged by, without its account, and what became of it."""
+    if not facts.closed:
+        return Newest("", "none")
+    tried = facts.judged.tried | facts.table.tried
+    chosen = facts.due[0]
+    if chosen.partition == SNAPSHOT:
+        return _snapshot(facts, chosen, now)
+    if chosen.at is None:
+        # Nothing is scheduled: what was extracted last is what counts.
+        known = [one for one in facts.closed if one in tried]
+        partition = known[-1] if known else chosen.partition
+        return Newest(partition, _state(facts, partition) or "not yet")
+    if now < chosen.at and chosen.partition not in tried and len(facts.due) > 1:
+        chosen = facts.due[1]
+    expected = chosen.at is not None and now < chosen.at + GRACE
+    return Newest(chosen.partition, _state(facts, chosen.partition) or ("expected" if expected else "missing"))
+
+
+def _state(facts: Facts, partition: str) -> str:
+    """Delivered, in progress or failed; empty where nobody tried."""
+    judged = facts.judged
+    named = {"in progress": judged.in_progress, "failed": judged.failed, "delivered": judged.delivered}
+    return next((state for state, partitions in named.items() if partition in partitions), "")
+
+
+def _snapshot(facts: Facts, due: Due, now: datetime) -> Newest:
+    state, at = _state(facts, SNAPSHOT), facts.judged.at
+    old = due.at is not None and facts.schedule == "on" and (at is None or at < due.at)
+    if due.at is not None and old and state in {"", "delivered"}:
+        state = "expected" if now < due.at + GRACE else "missing"
+    return Newest(SNAPSHOT, state or ("missing" if due.at is not None else "not yet"), at)
+
+
+def problems_of(facts: Facts, newest: Newest, now: datetime) -> list[Problem]:
+    """All that is wrong with a sync, the worst first."""
+    found = [*_kept_back(facts), *_failed(facts), *_newest(facts, newest, now), *_open(facts), *_wrong(facts)]
+    return sorted(found, key=lambda problem: -problem.colour.rank)
+
+
+def _kept_back(facts: Facts) -> Iterator[Problem]:
+    sync, hold = facts.sync, facts.ledger.hold
+    if hold is not None:
+        yield Problem(
+            "held",
+            Colour.RED,
+            f"held by {hold.who}: {_short(hold.reason) or 'no reason given'}",
+            f"pipelines release {sync.name}",
+            since=datetime.fromtimestamp(hold.since, UTC),
+        )
+    if not facts.ledger.contact:
+        yield Problem(
+            "first contact",
+            Colour.RED,
+            f"nobody has looked at account {sync.account} yet, so nothing is sent to it",
+            f"pipelines adopt {sync.name}",
+        )
+
+
+def _failed(facts: Facts) -> Iterator[Problem]:
+    sync = facts.sync
+    if facts.table.failed:
+        failed = sorted(facts.table.failed)
+        why = facts.table_failure.partitions.get(failed[-1]) or facts.table_failure.sentence
+        yield Problem(
+            "table failed",
+            Colour.RED,
+            f"table {sync.table} failed for {_span(failed)}{_because(why)}",
+            f"mend the source, then run {sync.table}_extract again in Dagster; `pipelines check` looks at the source",
+            len(failed),
+            partitions=failed,
+        )
+    if facts.mine.failed and sync.mode != "dry":
+        failed = sorted(facts.mine.failed)
+        why = facts.failure.partitions.get(failed[-1]) or facts.failure.sentence
+        told = any(one.outcome in _UNDELIVERED for one in facts.ledger.open)
+        yield Problem(
+            "failed",
+            Colour.RED,
+            f"the delivery of {_span(failed)} failed{_because('' if told else why)}",
+            f"mend the cause, then run {sync.name}_deliver again in Dagster",
+            len(failed),
+            partitions=failed,
+        )
+
+
+def _newest(facts: Facts, newest: Newest, now: datetime) -> Iterator[Problem]:
+    sync, partition = facts.sync, newest.partition
+    if newest.state == "in progress" and _late(facts, newest, now):
+        what = f"{_named(partition)} is late: its run has not ended"
+        yield Problem("late", Colour.YELLOW, what, f"look at the run of {sync.name} in Dagster", partitions=[partition])
+    if newest.state == "missing" and partition not in facts.table.failed:
+        yield _missing(facts, partition)
+    elif newest.state == "not yet" and partition in facts.table.delivered:
+        what = f"{_named(partition)} was extracted and never delivered"
+        yield Problem(
+            "not delivered", Colour.YELLOW, what, f"run {sync.name}_deliver in Dagster", partitions=[partition]
+        )
+
+
+def _missing(facts: Facts, partition: str) -> Problem:
+    sync, table = facts.sync, facts.sync.table
+    if facts.schedule == "off":
+        what = f"{_named(partition)} was not delivered: the schedule of {table} is switched off"
+        do = f"switch {table}_schedule on in Dagster (Automation), or run {table}_extract by hand"
+        return Problem("schedule off", Colour.YELLOW, what, do, partitions=[partition])
+    if partition in facts.table.delivered and partition != SNAPSHOT:
+        what, job = f"{table} was extracted for it, and it was not delivered", f"{sync.name}_deliver"
+    else:
+        what, job = f"{table} was not extracted for it", f"{table}_extract"
+    what = f"{_named(partition)} is missing: {what}"
+    return Problem("missing", Colour.RED, what, f"run {job} in Dagster for it", partitions=[partition])
+
+
+def _late(facts: Facts, newest: Newest, now: datetime) -> bool:
+    due = next((one.at for one in facts.due if one.partition == newest.partition), None)
+    return due is not None and now >= due + GRACE
+
+
+_UNDELIVERED = (str(Outcome.FAILED), str(Outcome.UNKNOWN), str(Outcome.NOT_SENT), "removal_failed")
+
+
+def _open(facts: Facts) -> Iterator[Problem]:
+    for group in facts.ledger.open:
+        colour = Colour.RED if group.outcome in _UNDELIVERED else Colour.YELLOW
+        what = f"{group.keys} {_keys(group.keys)} {_verb(group)}{_because(group.reason)}"
+        yield Problem(
+            group.outcome.replace("_", " "),
+            colour,
+            what,
+            _look(facts.sync.name, group),
+            group.keys,
+            datetime.fromtimestamp(group.since, UTC),
+            sorted({group.first, group.last} - {""}),
+        )
+    unanswered = facts.ledger.unanswered
+    if unanswered is not None and not facts.moving:
+        yield Problem(
+            "unanswered",
+            Colour.RED,
+            f"{unanswered.keys} {_keys(unanswered.keys)} were sent by a run that died, and never answered",
+            f"run {facts.sync.name}_deliver again in Dagster: what stands there is read back first",
+            unanswered.keys,
+            datetime.fromtimestamp(unanswered.since, UTC),
+        )
+
+
+def _wrong(facts: Facts) -> Iterator[Problem]:
+    for kind, verb, do in (
+        ("quarantined", "in quarantine", f"see check `contract` of {facts.sync.table}_valid, and mend the source"),
+        ("invalid", "invalid", f"see check `delivery` of {facts.sync.name}: it names the reasons"),
+    ):
+        found = [one for one in facts.wrong if one.numbers.get(kind)]
+        if found:
+            rows = sum(one.numbers[kind] for one in found)
+            partitions = [one.partition for one in found]
+            what = f"{rows} {'row is' if rows == 1 else 'rows are'} {verb}, of {_span(partitions)}"
+            since = min(one.at for one in found)
+            yield Problem(kind, Colour.YELLOW, what, do, rows, since, partitions)
+
+
+def daemon_of(needed: Sequence[str], beats: Mapping[str, datetime], now: datetime) -> Daemon:
+    """The daemon's last sign of life, and those of its parts that have been silent for too long."""
+    seen = max(beats.values(), default=None)
+    if seen is None or now - seen > _SILENT:
+        return Daemon(seen, tuple(needed))
+    return Daemon(seen, tuple(name for name in needed if name not in beats or now - beats[name] > _STUCK))
+
+
+def daemon_problem(daemon: Daemon, now: datetime, *, waits: bool) -> Problem | None:
+    """What is wrong with the daemon. `waits`: a schedule is on, or a run or backfill waits for it."""
+    do = "start it: `pipelines dev`, or your service for dagster-daemon"
+    if daemon.seen is None:
+        what = "Dagster's daemon has never run, so nothing starts by itself"
+        return Problem("daemon", Colour.RED, what, do) if waits else None
+    if now - daemon.seen > _SILENT:
+        what = "Dagster's daemon is not running, so nothing starts by itself"
+        return Problem("daemon", Colour.RED, what, do, since=daemon.seen)
+    if daemon.silent:
+        what = f"parts of Dagster's daemon are silent: {', '.join(daemon.silent)}"
+        return Problem("daemon", Colour.RED, what, "look at the daemon's log, and start it anew")
+    return None
+
+
+def arrived(account: Account) -> tuple[int, int]:
+    """Rows of a partition that arrived, and rows that should: without those that the sync's `where` leaves out."""
+    rows = account.numbers.get("extracted", 0) - account.numbers.get(str(Outcome.NOT_SELECTED), 0)
+    return sum(account.numbers.get(str(outcome), 0) for outcome in _ARRIVED), rows
+
+
+def _look(sync: str, group: OpenGroup) -> str:
+    if group.keys == 1:
+        return f"pipelines why {sync} '{group.key}'"
+    return f"pipelines ledger --sync {sync} --outcome {group.outcome}"
+
+
+def _verb(group: OpenGroup) -> str:
+    plain = _PLAIN.get(group.outcome, group.outcome)
+    return plain.replace("were ", "was ", 1).replace("are ", "is ", 1) if group.keys == 1 else plain
+
+
+def _keys(number: int) -> str:
+    return "key" if number == 1 else "keys"
+
+
+def _named(partition: str) -> str:
+    return "today's snapshot" if partition == SNAPSHOT else partition
+
+
+def _span(partitions: Sequence[str]) -> str:
+    ordered = sorted(partitions)
+    if len(ordered) == 1:
+        return "the snapshot" if ordered[0] == SNAPSHOT else ordered[0]
+    return f"{len(ordered)} partitions ({ordered[0]} to {ordered[-1]})"
+
+
+def _because(reason: str) -> str:
+    return f": {_short(reason)}" if reason else ""
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"

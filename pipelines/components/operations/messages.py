@@ -1,0 +1,89 @@
+"""What people are told: the screen of the morning, and what changed, as short messages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pipelines.components.operations.channels import Message
+from pipelines.components.operations.news import DEPLOYMENT, Change
+from pipelines.components.operations.rendering import (
+    DOTS,
+    ToDo,
+    asset_url,
+    cells,
+    daemon_line,
+    headline,
+    moment,
+    named,
+    owners,
+    run_url,
+    to_do,
+    under_way,
+)
+from pipelines.components.operations.status import Colour, Problem, Screen, SyncStatus
+
+_REASONS = 3
+
+
+def morning(screen: Screen) -> Message:
+    """The whole screen, also when all is green."""
+    lines = [_line(one) for one in screen.syncs] or ["This deployment has no syncs."]
+    wrong = [_wrong(one) for one in to_do(screen)]
+    working = [f"under way: {syncs}: {how}" for syncs, how in under_way(screen)]
+    links = [screen.ui_url] if screen.ui_url else []
+    daemon = f"{moment(screen.now)}, daemon: {daemon_line(screen)}"
+    return Message(
+        f"{DOTS[screen.colour]} pipelines: {headline(screen)}", ["\n".join(lines), *wrong, *working, daemon, *links]
+    )
+
+
+def alert(screen: Screen, changes: Sequence[Change], owner: str = "") -> Message:
+    """What changed since it was last told. `owner`: who answers for the deployment as a whole."""
+    colour = max((one.colour for one in changes), key=lambda colour: colour.rank)
+    names = ", ".join(one.about for one in changes)
+    by_name = {status.sync: status for status in screen.syncs}
+    told = [
+        _of_deployment(screen, one, owner) if one.about == DEPLOYMENT else _of_sync(screen, by_name[one.about], one)
+        for one in changes
+    ]
+    verb = "recovered" if all(one.recovered for one in changes) else f"{colour}"
+    return Message(f"{DOTS[colour]} pipelines: {names} {verb}", told)
+
+
+def _of_sync(screen: Screen, status: SyncStatus, change: Change) -> str:
+    newest, url = status.newest, run_url(screen, status) or asset_url(screen, status)
+    lines = [f"{DOTS[change.colour]} {status.sync} ({status.mode}): {change.before} -> {change.colour}"]
+    rows = f", {newest.delivered:,} of {newest.expected:,} rows delivered" if newest.delivered is not None else ""
+    if newest.partition:
+        lines.append(f"{newest.partition} {newest.state}{rows}")
+    lines += _reasons(status.problems)
+    if status.owners:
+        lines.append(f"owner: {owners(status)}")
+    return "\n".join([*lines, *([url] if url else [])])
+
+
+def _of_deployment(screen: Screen, change: Change, owner: str) -> str:
+    lines = [f"{DOTS[change.colour]} the deployment: {change.before} -> {change.colour}", *_reasons(screen.problems)]
+    return "\n".join([*lines, *([f"owner: {owner.removeprefix('team:')}"] if owner else [])])
+
+
+def _reasons(problems: Sequence[Problem]) -> list[str]:
+    lines = [line for one in problems[:_REASONS] for line in (f"- {one.what}", f"  next: {_do(one.next)}")]
+    rest = len(problems) - _REASONS
+    return [*lines, *([f"- and {rest} more: {_do('pipelines status')}"] if rest > 0 else [])]
+
+
+def _wrong(one: ToDo) -> str:
+    since = f" (since {one.since})" if one.since else ""
+    return f"{named(one.colour)}: {one.about}: {one.what}{since}\nnext: {_do(one.next)}"
+
+
+def _line(status: SyncStatus) -> str:
+    _, newest, rows, _, open_ = cells(status)
+    shown = [newest, *([f"{rows} rows"] if status.newest.delivered is not None else [])]
+    shown += [open_] if status.colour is not Colour.GREEN and any(one.count for one in status.problems) else []
+    return f"{named(status.colour)}: {status.sync} ({status.mode}): {', '.join(shown)}"
+
+
+def _do(command: str) -> str:
+    return f"`{command}`" if command.startswith("pipelines ") else command

@@ -1,0 +1,221 @@
+"""Reads the facts of a deployment and puts the screen together: what `pipelines status`, the asset and alerts show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import dagster as dg
+from sqlalchemy.engine import make_url
+
+from pipelines.components.operations.dagster_facts import (
+    Account,
+    BackfillFacts,
+    DagsterFacts,
+    Failed,
+    Partitions,
+    RunFacts,
+)
+from pipelines.components.operations.due import closed, newest_due
+from pipelines.components.operations.judging import (
+    Facts,
+    arrived,
+    daemon_of,
+    daemon_problem,
+    newest_of,
+    problems_of,
+)
+from pipelines.components.operations.status import (
+    Colour,
+    History,
+    Newest,
+    Problem,
+    Progress,
+    Screen,
+    SyncStatus,
+)
+from pipelines.components.partitions import partitions_of
+from pipelines.components.sync import table_of
+from pipelines.delivery.errors import LedgerError
+from pipelines.delivery.ledger import Ledger
+from pipelines.delivery.ledger.summary import Place, Summary, summarise
+from pipelines.destinations.base import SyncSpec
+from pipelines.tables.names import valid_of
+from pipelines.tables.spec import AnyTable
+
+_RECENT = 7
+"""So many of the newest partitions are looked through for invalid and quarantined rows, or the schedule's lookback."""
+_DETAILED = 31
+"""At most so many of them are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """What is watched: the tables and syncs of a deployment, who owns each sync, and where Dagster's UI is."""
+
+    tables: Sequence[AnyTable]
+    syncs: Sequence[SyncSpec]
+    owners: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    ui_url: str = ""
+
+
+def read_screen(watched: Watched, ledger_url: str, instance: dg.DagsterInstance | None, now: datetime) -> Screen:
+    """How everything stands at `now`. It sends nothing, and reads no partition's rows."""
+    facts = DagsterFacts(instance)
+    facts.load([*(sync.name for sync in watched.syncs), *(valid_of(table.name) for table in watched.tables)])
+    reader = _Reader(watched, facts, now, facts.runs(), facts.backfills(), facts.schedules_on())
+    summaries, unread = _summaries(ledger_url, watched.syncs)
+    daemon = daemon_of(facts.daemons(), facts.heartbeats(), now)
+    named = {f"{table.name}_schedule" for table in watched.tables if table.schedule}
+    waits = bool(facts.daemons()) and bool(reader.on & named or reader.backfills or any(r.queued for r in reader.runs))
+    silent = daemon_problem(daemon, now, waits=waits)
+    return Screen(
+        now,
+        [reader.status(sync, summaries.get(sync.name, Summary()), sure=not unread) for sync in watched.syncs],
+        daemon,
+        [problem for problem in (_unread(unread), silent) if problem is not None],
+        watched.ui_url.rstrip("/"),
+    )
+
+
+def _unread(error: str) -> Problem | None:
+    if not error:
+        return None
+    return Problem("ledger", Colour.RED, f"what is open is not known: {error}", "mend that, then look again")
+
+
+def _summaries(url: str, syncs: Sequence[SyncSpec]) -> tuple[dict[str, Summary], str]:
+    """What the ledger says of each sync, and why it cannot be read. A ledger that was never made is not made now."""
+    places = [Place(sync.name, sync.account, sync.mode, sync.park_after) for sync in syncs]
+    if _never_made(url):
+        return {place.sync: Summary(contact=place.mode != "live") for place in places}, ""
+    try:
+        with closing(Ledger(url)) as ledger, ledger.reading() as connection:
+            return {place.sync: summarise(connection, place) for place in places}, ""
+    except LedgerError as error:
+        return {}, str(error)
+
+
+def _never_made(url: str) -> bool:
+    if not url.startswith("sqlite:"):
+        return False
+    file = make_url(url).database
+    return bool(file) and not Path(file or "").exists()
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Reads one sync after another; what concerns all of them is read once."""
+
+    watched: Watched
+    dagster: DagsterFacts
+    now: datetime
+    runs: Sequence[RunFacts]
+    backfills: Sequence[BackfillFacts]
+    on: set[str]
+
+    def status(self, sync: SyncSpec, summary: Summary, *, sure: bool) -> SyncStatus:
+        table = table_of(sync, self.watched.tables)
+        running = [run for run in self.runs if _works_on(run, sync, table)]
+        facts = self._facts(sync, table, summary, moving=bool(running))
+        newest = newest_of(facts, self.now)
+        progress = [*self._backfills(sync, table), *self._runs(running)]
+        problems = problems_of(facts, newest, self.now)
+        return SyncStatus(
+            sync=sync.name,
+            table=table.name,
+            account=sync.account,
+            mode=sync.mode,
+            owners=tuple(self.watched.owners.get(sync.name, ())),
+            newest=self._accounted(facts, newest),
+            history=_history(facts),
+            problems=problems,
+            progress=progress,
+            busy=bool(progress) or not sure,
+        )
+
+    def _facts(self, sync: SyncSpec, table: AnyTable, summary: Summary, *, moving: bool) -> Facts:
+        keys, definition = closed(table, self.now), partitions_of(table)
+        mine = self.dagster.partitions(sync.name, keys, definition)
+        extracted = self.dagster.partitions(valid_of(table.name), keys, definition)
+        schedule = "none" if table.schedule is None else "on" if f"{table.name}_schedule" in self.on else "off"
+        return Facts(
+            sync=sync,
+            closed=keys,
+            due=newest_due(table, keys, self.now),
+            schedule=schedule,
+            mine=mine,
+            table=extracted,
+            wrong=self._wrong(sync, table, mine),
+            failure=self._failure(sync.name, "delivery", mine),
+            table_failure=self._failure(valid_of(table.name), "contract", extracted),
+            ledger=summary,
+            moving=moving,
+        )
+
+    def _wrong(self, sync: SyncSpec, table: AnyTable, mine: Partitions) -> list[Account]:
+        """Accounts of recent partitions that are delivered, and not all of whose rows were fit for it."""
+        lookback = table.schedule.lookback if table.schedule else 1
+        recent = sorted(mine.delivered)[-max(lookback, _RECENT) :]
+        bad = self.dagster.not_passed(sync.name, "delivery", recent)[-_DETAILED:]
+        found = (self.dagster.account(sync.name, "delivery", partition) for partition in bad)
+        return [one for one in found if one is not None]
+
+    def _failure(self, asset: str, check: str, partitions: Partitions) -> Failed:
+        """Why the newest failed partition failed, as its run said, or the verdict on it."""
+        if not partitions.failed:
+            return Failed()
+        newest = max(partitions.failed)
+        failed = self.dagster.failure(partitions.run)
+        if newest in failed.partitions:
+            return failed
+        account = self.dagster.account(asset, check, newest)
+        if account is None or account.passed or not account.why:
+            return failed
+        return Failed(account.why)
+
+    def _accounted(self, facts: Facts, newest: Newest) -> Newest:
+        """With the rows of the partition, where a run gave account of them."""
+        account = self.dagster.account(facts.sync.name, "delivery", newest.partition) if newest.partition else None
+        if account is None:
+            return newest
+        delivered, expected = arrived(account)
+        return replace(newest, at=account.at, delivered=delivered, expected=expected, run=account.run)
+
+    def _backfills(self, sync: SyncSpec, table: AnyTable) -> list[Progress]:
+        found = []
+        for one in self.backfills:
+            names = (sync.name, valid_of(table.name), f"{sync.name}_deliver", f"{table.name}_extract")
+            figures = next((one.partitions[name] for name in names if name in one.partitions), None)
+            if figures is not None:
+                done, total = figures
+                ends = expected_end(one.since, done, total, self.now)
+                found.append(Progress("backfill", one.id, one.since, done, total, ends))
+        return found
+
+    def _runs(self, running: Iterable[RunFacts]) -> list[Progress]:
+        return [Progress("run", one.id, one.since, queued=one.queued) for one in running if not one.backfill]
+
+
+def expected_end(since: datetime, done: int, total: int, now: datetime) -> datetime | None:
+    """When something ends that goes on as it did since it began; None: nothing is done yet."""
+    return now + (now - since) * (total - done) / done if done and now > since else None
+
+
+def _works_on(run: RunFacts, sync: SyncSpec, table: AnyTable) -> bool:
+    if run.assets:
+        return sync.name in run.assets or valid_of(table.name) in run.assets
+    return run.job in {f"{sync.name}_deliver", f"{table.name}_extract"}
+
+
+def _history(facts: Facts) -> History:
+    judged = facts.judged
+    return History(len(judged.delivered), len(judged.failed), len(facts.closed), max(judged.delivered, default=""))
+
+
+def utc_now() -> datetime:
+    """Now."""
+    return datetime.now(UTC)
