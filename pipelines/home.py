@@ -22,6 +22,13 @@ SANDBOX_URL = "http://127.0.0.1:4180"
 """Where `pipelines sandbox` listens unless told otherwise."""
 
 
+def standing(path: Path) -> Path:
+    """The path, or the nearest thing above it that is there."""
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    return path
+
+
 @dataclass(frozen=True, slots=True)
 class SandboxCard:
     """What a running sandbox tells the syncs of the same home: `accounts` maps an API to its settings."""

@@ -40,7 +40,7 @@ def run_rename(old: str, new: str, *, yes: bool, folder: Path | None) -> int:
         out.print(f"At account {spec.account}, {old} has {_told(found)}; {new} has {_told(own)}.")
         if not yes:
             confirm(f"that {old} is {new} now")
-        quotas = [f"{mode}.{spec.quota or spec.account}" for mode in _MODES]
+        quotas = {f"{mode}.{name}" for mode in _MODES for name in (spec.account, spec.quota) if name}
         rename(ledger, spec.account, old, new, quotas=quotas, now=time.time())
     out.print(
         f"All of it belongs to {new} now; the history of deliveries keeps the old name. Dagster shows {new}'s "

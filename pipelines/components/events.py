@@ -26,7 +26,7 @@ class CheckOutcome:
     """The verdict of a check on one partition."""
 
     passed: bool
-    metadata: Metadata = field(default_factory=dict)
+    metadata: dict[str, Any] = field(default_factory=dict)
     severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR
 
 

@@ -7,6 +7,7 @@ would repeat the whole range.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from typing import Any
 
 import dagster as dg
 
@@ -33,6 +34,10 @@ def failed_partitions(what: str, reasons: Mapping[str, str], do: str, passing: C
     )
 
 
-def failed(error: PipelinesError) -> dg.Failure:
-    """The whole run failed, for a reason that a person can act on."""
-    return dg.Failure(description=str(error), allow_retries=False)
+def failed(error: PipelinesError, partitions: Collection[str] = ()) -> dg.Failure:
+    """The whole run failed, with all its partitions, for a reason that a person can act on."""
+    listed: dict[str, dg.MetadataValue[Any]] = {
+        FAILED: dg.MetadataValue.json(sorted(partitions)),
+        PASSING: dg.MetadataValue.json([]),
+    }
+    return dg.Failure(description=str(error), metadata=listed if partitions else {}, allow_retries=False)

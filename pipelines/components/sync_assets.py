@@ -21,6 +21,7 @@ from pipelines.delivery.errors import PipelinesError
 from pipelines.delivery.ledger import Priority
 from pipelines.destinations.base import SyncSpec
 from pipelines.home import Home
+from pipelines.tables.grains import Calendar
 from pipelines.tables.names import valid_of
 from pipelines.tables.spec import AnyTable
 
@@ -112,7 +113,7 @@ def sync_assets(sync: SyncSpec, table: AnyTable, folder: Path, *, chunk: int | N
             result = SyncRunner(sync, Home.of(), table, folder, progress=_log_progress(context, sync.name)).run(order)
         except PipelinesError as error:
             note_stop(context, sync.name, passing=False)
-            raise failed(error) from error
+            raise failed(error, order.partitions) from error
         for note in result.report.notes:
             context.log.info("%s: %s", sync.name, note)
         if order.dry or sync.mode == "dry":
@@ -120,7 +121,7 @@ def sync_assets(sync: SyncSpec, table: AnyTable, folder: Path, *, chunk: int | N
                 context.log.warning("%s: %s: %s, so nothing is planned for it", sync.name, partition, why)
             yield from observations(delivered, sync, result)
             return
-        told = story(sync, result, upserts, delivered, check.key)
+        told = story(sync, result, check.key, Calendar.of(table).grain)
         if told.failed:
             note_stop(context, sync.name, passing=bool(told.passing))
         yield from tell(context, told)

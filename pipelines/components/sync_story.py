@@ -8,7 +8,7 @@ import dagster as dg
 from pipelines.components.events import CheckOutcome, Story
 from pipelines.components.heatmap import Day, calendar
 from pipelines.components.reasons import reasons_table
-from pipelines.components.sync_run import PartitionResult, SyncResult
+from pipelines.components.sync_run import PartitionResult, SyncResult, upserts_of
 from pipelines.delivery.upsert import ACCEPTED, Outcome
 from pipelines.destinations.base import SyncSpec
 from pipelines.tables.grains import SNAPSHOT
@@ -24,25 +24,29 @@ def observations(key: dg.AssetKey, sync: SyncSpec, result: SyncResult) -> Iterat
         )
 
 
-def story(
-    sync: SyncSpec, result: SyncResult, upserts: dg.AssetKey, delivered: dg.AssetKey, check: dg.AssetCheckKey
-) -> Story:
-    """The good partitions with their figures, every partition's verdict, and the red ones with their reasons."""
+def story(sync: SyncSpec, result: SyncResult, check: dg.AssetCheckKey, grain: str) -> Story:
+    """The good partitions with their figures, every partition's verdict, and the red ones with their reasons.
+
+    `check` is that of the delivered asset; `grain` that of its partitions.
+    """
     red = {partition: why for partition, account in result.results.items() if (why := _why_red(sync, account, result))}
     green = {partition: account for partition, account in result.results.items() if partition not in red}
     told = {partition: _metadata(sync, partition, account, result) for partition, account in green.items()}
-    if len(result.results) > 1 and told:
-        told[max(told)]["days"] = dg.MetadataValue.md(calendar({p: _day(one) for p, one in result.results.items()}))
+    verdicts = {p: _verdict(sync, p, account, result) for p, account in result.results.items()}
+    if result.results and grain != SNAPSHOT:
+        # Once per run, where Dagster shows it first: at the newest day, or at its verdict where no day is green.
+        shown = told[max(told)] if told else verdicts[max(verdicts)].metadata
+        shown["days"] = dg.MetadataValue.md(_picture(sync, result, grain))
     return Story(
         title=f"sync {sync.name} (mode {sync.mode}, account {sync.account})",
         assets={
-            upserts: {
+            dg.AssetKey(upserts_of(sync.name)): {
                 partition: {"dagster/partition_row_count": _rows(account), "rows_in": account.extracted}
                 for partition, account in result.results.items()
             },
-            delivered: told,
+            check.asset_key: told,
         },
-        checks={check: {p: _verdict(sync, p, account, result) for p, account in result.results.items()}},
+        checks={check: verdicts},
         failed={**result.missing, **red},
         passing=[partition for partition, account in result.results.items() if _passes(account, result)],
         do="Retry the failed partitions when the cause is mended: only what was not delivered is sent. "
@@ -50,8 +54,14 @@ def story(
     )
 
 
+def _picture(sync: SyncSpec, result: SyncResult, grain: str) -> str:
+    days = {partition: _day(account) for partition, account in result.results.items()}
+    return calendar(days, f"Rows of this run of {sync.name}, by partition", grain)
+
+
 def _day(account: PartitionResult) -> Day:
-    return Day(sum(account.counts[outcome] for outcome in ACCEPTED), account.wrong, account.undelivered)
+    left = account.counts[Outcome.UNCHANGED] + account.counts[Outcome.SUPERSEDED]
+    return Day(sum(account.counts[outcome] for outcome in ACCEPTED), account.wrong, account.undelivered, left)
 
 
 def _why_red(sync: SyncSpec, account: PartitionResult, result: SyncResult) -> str:

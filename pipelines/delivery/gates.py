@@ -15,6 +15,7 @@ from pipelines.delivery.ledger import Ledger, Parked, Run, Scope
 from pipelines.delivery.ledger.people import decide, has_contact, hold_of
 from pipelines.delivery.ledger.removals import count_known
 from pipelines.delivery.plan import Plan
+from pipelines.delivery.report import Report
 from pipelines.delivery.upsert import Dropped, Outcome, Upsert
 
 
@@ -97,25 +98,32 @@ class Gates:
             )
         return ""
 
-    def broken_ceilings(self, connection: Connection, plan: Plan, removals: int) -> str:
+    def over_ceilings(
+        self, connection: Connection, plan: Plan, removals: int, report: Report, *, dry: bool, now: float
+    ) -> str:
+        """Why this plan may not be sent; empty: it may. An override that is needed is told and written down."""
+        exceeded = self._exceeded(connection, plan, removals)
+        if not exceeded:
+            return ""
+        if not self.override:
+            return (
+                f"stopped by a ceiling before the first request: {exceeded}. If that is right, run it again with "
+                '`override_ceilings: "why"` in the run\'s config.'
+            )
+        report.notes.append(f"ceilings overridden ({self.override}): {exceeded}")
+        if not dry:
+            with self.ledger.engine.begin() as writing:
+                reason = f"{self.override} ({exceeded})"
+                decide(writing, "override", self.run.sync, reason, now, run=self.run.id)
+        return ""
+
+    def _exceeded(self, connection: Connection, plan: Plan, removals: int) -> str:
         """Which ceilings the plan breaks, as a sentence; empty: none."""
         wanted = {"created": len(plan.create), "changed": len(plan.update), "removed": removals}
         if not any(wanted.values()):
             return ""
         known = count_known(connection, self.scope, self.run.sync) if self.ceilings.need_known else 0
         return self.ceilings.exceeded(wanted, known)
-
-    def stopped_by(self, exceeded: str) -> str:
-        """The reason why nothing is sent: what would have been exceeded, and what to do."""
-        return (
-            f"stopped by a ceiling before the first request: {exceeded}. If that is right, run it again with "
-            '`override_ceilings: "why"` in the run\'s config.'
-        )
-
-    def record_override(self, exceeded: str, now: float) -> None:
-        """Write down that this run may do more than the ceilings allow, and why."""
-        with self.ledger.engine.begin() as connection:
-            decide(connection, "override", self.run.sync, f"{self.override} ({exceeded})", now, run=self.run.id)
 
     def park(self, connection: Connection, upserts: Sequence[Upsert]) -> list[Dropped]:
         """Those upserts that were rejected too often as they are, as rejected rows."""

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 
 from pipelines.delivery.caller import STOPS, Caller
 from pipelines.delivery.destination import Destination
 from pipelines.delivery.fingerprint import fingerprint
-from pipelines.delivery.ledger import Attempt, Record
-from pipelines.delivery.upsert import Outcome, Verdict
+from pipelines.delivery.ledger import Attempt, Record, Turn
+from pipelines.delivery.planning import Planner
+from pipelines.delivery.report import Report
+from pipelines.delivery.upsert import Outcome, Upsert, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,3 +66,43 @@ async def _look(destination: Destination, caller: Caller, attempt: Attempt, sett
         verdict = Verdict(Outcome.NOT_SENT, f"{tried}; it did not arrive" if found else tried)
         settled.stands[upsert.key] = stands
     settled.records.append(Record(upsert, verdict))
+
+
+@dataclass(frozen=True, slots=True)
+class Leftovers:
+    """Settles, inside the turn, what an earlier holder of it left behind."""
+
+    planner: Planner
+    turn: Turn
+    caller: Caller
+    in_flight: int
+    report: Report
+    clock: Callable[[], float]
+
+    async def settle(self, work: deque[Upsert], *, reserve: int) -> deque[Upsert]:
+        """Read back what has no answer; what stays unknown is not sent on top of it, and left out of the work."""
+        planner = self.planner
+        with self.turn.transaction(reserve=reserve) as connection:
+            attempts = planner.ledger.attempts(connection, planner.scope, planner.run.sync)
+        settled = await read_back_all(planner.destination, self.caller, attempts, self.in_flight)
+        if attempts:
+            self._record(settled, reserve=reserve)
+            self.report.notes.append(f"{len(attempts)} upserts of an earlier run had no answer: {settled}")
+        for upsert in work:
+            if upsert.key in settled.unknown:
+                self.report.count(upsert, Outcome.UNKNOWN, settled.unknown[upsert.key])
+        return deque(upsert for upsert in work if upsert.key not in settled.unknown)
+
+    def _record(self, settled: Settled, *, reserve: int) -> None:
+        planner = self.planner
+        with self.turn.transaction(reserve=reserve) as connection:
+            old = planner.states(connection, [record.upsert for record in settled.records], payloads=True)
+            records = [
+                replace(record, old=old[record.upsert.key].payload) if record.upsert.key in old else record
+                for record in settled.records
+            ]
+            planner.ledger.record(connection, planner.scope, planner.run, records, self.clock())
+            doubtful = [
+                key for key, stands in settled.stands.items() if key in old and stands != planner.mark(old[key])
+            ]
+            planner.ledger.doubt(connection, planner.scope, doubtful)

@@ -23,6 +23,7 @@ from upath import UPath
 
 from pipelines.delivery.errors import ConfigurationError, TableError
 from pipelines.delivery.redact import redact, url_secrets
+from pipelines.home import standing
 from pipelines.tables.frames import concat, frame_of, table_of
 
 _ENDING = ".parquet"
@@ -90,9 +91,7 @@ class PartitionStore:
         shown = redact(str(self.root), url_secrets(str(self.root)))
         try:
             if self._local:
-                folder = Path(self.root.path).absolute()
-                while not folder.exists() and folder != folder.parent:
-                    folder = folder.parent
+                folder = standing(Path(self.root.path).absolute())
                 with tempfile.TemporaryFile(prefix=".pipelines-check-", dir=folder) as file:
                     file.write(b"?")
             else:

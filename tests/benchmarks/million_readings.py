@@ -13,7 +13,7 @@ from typing import Any
 
 from pipelines.components import sync_run
 from pipelines.components.policy import PARTITIONS_PER_RUN
-from pipelines.delivery import deliver as delivering
+from pipelines.delivery import planning
 from pipelines.delivery.ledger import Ledger, Record, Run
 from pipelines.delivery.upsert import Outcome, Verdict
 from pipelines.destinations.accounts import read_account
@@ -164,7 +164,7 @@ def _deliver(environ: Mapping[str, str], days: Sequence[str], chunk: int) -> dic
             (PartitionStore, "write_all", "keep upserts"),
             (sync_run.asyncio, "run", "deliver"),
             (Ledger, "states", "plan"),
-            (delivering, "make_plan", "plan"),
+            (planning, "make_plan", "plan"),
         ):
             stack.enter_context(watch.watching(owner, name, stage))
         return {**_by_chunk(watch, days, chunk, run_chunk), "outcomes": dict(outcomes)}

@@ -12,6 +12,7 @@ from tests.benchmarks import __main__ as command
 from tests.benchmarks.parts.machine import here
 from tests.benchmarks.parts.windows import allowance_used, busiest, over_limit, tightest
 from tests.benchmarks.registry import found
+from tests.components.deploying import READS_YAML
 
 
 def figures(capsys: pytest.CaptureFixture[str], *argv: str) -> dict[str, Any]:
@@ -25,7 +26,7 @@ def figures(capsys: pytest.CaptureFixture[str], *argv: str) -> dict[str, Any]:
 def test_every_benchmark_is_found_and_says_what_it_measures() -> None:
     """A module with `run` and `add_arguments` is a benchmark by its name, and its first line is the help."""
     benchmarks = found()
-    assert {"area-batches", "ledger", "million-readings", "paced", "single-upserts"} <= benchmarks.keys()
+    assert {"area-batches", "backfill", "ledger", "million-readings", "paced", "single-upserts"} <= benchmarks.keys()
     assert all(benchmark.__doc__ for benchmark in benchmarks.values())
 
 
@@ -87,6 +88,19 @@ def test_readings_are_measured_by_stage(capsys: pytest.CaptureFixture[str]) -> N
         assert case["sync"]["stages"].keys() == {"load", "upserts", "keep upserts", "plan", "deliver", "other"}
         assert (len(case["table"]["peak_mb"]), len(case["sync"]["peak_mb"])) == (1, 2)
         assert case["to_plan_ratio"] > 0
+
+
+@READS_YAML[0]
+@READS_YAML[1]
+@READS_YAML[2]
+def test_a_backfills_floor_is_the_whole_work(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without Dagster the sample's days are extracted and delivered by every sync, so that nothing is left to it."""
+    told = figures(capsys, "backfill", "--days", "2", "--storages")
+    floor = told["without_dagster"]
+    requests = {one["sync"]: one["requests"] for one in floor["syncs"]}
+    assert requests.keys() == {"flight_statuses", "shop_floor", "status_board"}
+    assert all(requests.values())
+    assert (floor["seconds"], floor["cpu_seconds"]) > (0, 0)
 
 
 @pytest.mark.parametrize(

@@ -107,7 +107,7 @@ def test_a_snapshot_is_asked_for_without_partitions() -> None:
 
 def test_a_table_without_a_schedule_has_none(deploy: Deploy) -> None:
     """Nothing runs by itself that nobody asked for; and a schedule waits for somebody to switch it on."""
-    assert [one.name for one in deploy().defs.schedules or ()] == ["maintenance_schedule"]
+    assert {one.name for one in deploy().defs.schedules or ()} == {"maintenance_schedule", "standing_checks_schedule"}
     schedules = list(deploy([readings(schedule={"at": "05:30"})]).defs.schedules or ())
     assert len(schedules) == 2
     for schedule in schedules:

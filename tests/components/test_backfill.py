@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import random
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from pipelines.components.sync_run import Order, SyncRunner
 from pipelines.delivery.upsert import Outcome
@@ -14,7 +14,9 @@ from pipelines.sandbox import SandboxServer
 from pipelines.tables.extract import extract
 from pipelines.tables.grains import Calendar
 from pipelines.tables.store import PartitionStore
+from tests.components.conftest import Deploy
 from tests.components.delivering_process import PACKAGE, TABLE
+from tests.components.deploying import FLOOR, floor, higher, readings
 
 CHUNK = 61
 BOARD = StativateSpec.model_validate(
@@ -28,6 +30,26 @@ BOARD = StativateSpec.model_validate(
         "value": {"column": "actual", "format": "compact"},
     }
 )
+
+
+def test_the_newest_day_alone_and_a_single_day_before_it(deploy: Deploy) -> None:
+    """A table that goes on has yesterday as its newest partition; it and any other single day can be run alone."""
+    yesterday = datetime.now(UTC).date() - timedelta(days=1)
+    days = [(yesterday - timedelta(days=before)).isoformat() for before in (2, 1, 0)]
+    deployment = deploy([readings(start=days[0], timezone="UTC")], [floor()])
+    for number, day in enumerate(days):
+        deployment.export(day, higher(number))
+    for day in (days[2], days[0]):
+        assert deployment.extract(day).success
+        assert deployment.deliver(FLOOR, day).counts(FLOOR) == {day: {"extracted": 4, "accepted": 4}}
+    assert deployment.statuses(FLOOR, days) == {days[0]: "MATERIALIZED", days[2]: "MATERIALIZED"}
+    assert deployment.extract(days[1], days[2]).success
+    told = deployment.deliver(FLOOR, days[0], days[2])
+    assert {day: counts.get("unchanged", 0) for day, counts in told.counts(FLOOR).items()} == {
+        days[0]: 4,
+        days[1]: 0,
+        days[2]: 4,
+    }
 
 
 def test_year_in_chunks_sends_a_latest_only_key_once(home: Home, server: SandboxServer) -> None:

@@ -1,4 +1,4 @@
-"""The calendar of a run's days."""
+"""The calendar of a run's partitions."""
 
 from __future__ import annotations
 
@@ -9,32 +9,51 @@ from datetime import date, timedelta
 
 from pipelines.components.heatmap import Day, calendar
 
-GOOD, EMPTY = Day(5, 0, 0), Day(0, 0, 0)
+GOOD, EMPTY = Day(5, 0, 0), Day(0, 0, 0, 7)
+NAMED = re.compile(r"[A-Z][a-z]{2} \d{4}")
 
 
-def drawn(days: dict[str, Day]) -> ET.Element:
+def drawn(days: dict[str, Day], grain: str = "daily") -> ET.Element:
     """The picture in the Markdown."""
-    found = re.fullmatch(r"!\[.*\]\(data:image/svg\+xml;base64,(.*)\)", calendar(days))
+    found = re.fullmatch(r"!\[A title\]\(data:image/svg\+xml;base64,(.*)\)", calendar(days, "A title", grain))
     assert found is not None
     return ET.fromstring(base64.b64decode(found[1]))  # noqa: S314 (made here)
 
 
-def cells(picture: ET.Element) -> list[tuple[str, str]]:
-    """Colour and text of each day, in order of date."""
+def cells(picture: ET.Element) -> list[tuple[str, str, str]]:
+    """Colour, day of the month and number of rows of each partition, in order of date."""
     parts = list(picture)
-    squares = [at for at, part in enumerate(parts) if part.get("width") == "34"]
-    return [(str(parts[at].get("fill")), parts[at + 1].text or "") for at in squares]
+    squares = [at for at, part in enumerate(parts) if part.get("width") == "42"]
+    return [(str(parts[at].get("fill")), parts[at + 1].text or "", parts[at + 2].text or "") for at in squares]
 
 
-def test_the_worst_of_a_day_gives_its_colour() -> None:
-    """Undelivered rows are red, wrong ones yellow, a day on which nothing changed is grey."""
+def months(picture: ET.Element) -> list[str]:
+    """The months that are named."""
+    return [part.text for part in picture if part.text and NAMED.fullmatch(part.text)]
+
+
+def test_the_worst_of_a_day_gives_its_colour_and_number() -> None:
+    """Undelivered rows are red, wrong ones yellow; a day on which nothing was sent is grey with the rows left alone."""
     days = {
         "2013-01-01": GOOD,
         "2013-01-02": EMPTY,
         "2013-01-03": Day(5, 2, 0),
         "2013-01-04": Day(5, 2, 1),
     }
-    assert cells(drawn(days)) == [("#2a8f50", "5"), ("#e4e7eb", ""), ("#f6c244", "2"), ("#d64545", "1")]
+    assert cells(drawn(days)) == [
+        ("#2a8f50", "1", "5"),
+        ("#e4e7eb", "2", "7"),
+        ("#f6c244", "3", "2"),
+        ("#d64545", "4", "1"),
+    ]
+
+
+def test_the_picture_says_what_its_colours_mean() -> None:
+    """A title, a legend of four colours with their totals, and what the numbers are."""
+    texts = [part.text or "" for part in drawn({"2013-01-01": GOOD, "2013-01-02": Day(1, 2, 3, 4)})]
+    assert texts[1] == "A title"
+    for words in ("6 rows sent", "4 rows unchanged", "2 rows rejected", "3 rows failed", "The number in a square"):
+        assert any(words in text for text in texts), words
 
 
 def test_a_year_has_a_column_per_week_and_the_names_of_its_months() -> None:
@@ -43,12 +62,22 @@ def test_a_year_has_a_column_per_week_and_the_names_of_its_months() -> None:
     picture = drawn(days)
     assert len(cells(picture)) == 365
     assert max(float(part.get("x", 0)) for part in picture) < float(picture.get("width", 0))
-    texts = [part.text for part in picture]
-    assert next(text for text in texts if text and text.endswith("2013")) == "Jan 2013"
-    assert sum(bool(text and text.endswith("2013")) for text in texts) == 12
+    assert len({(part.get("x"), part.get("y")) for part in picture if part.get("width") == "42"}) == 365
+    assert (months(picture)[0], len(months(picture))) == ("Jan 2013", 12)
 
 
-def test_a_week_across_two_months_names_one_of_them() -> None:
-    """Labels never lie on each other."""
-    picture = drawn({"2013-01-30": GOOD, "2013-02-04": GOOD})
-    assert [part.text for part in picture if str(part.text).endswith("2013")] == ["Feb 2013"]
+def test_no_month_is_named_that_has_no_day() -> None:
+    """The last week of January is not February's, and labels never lie on each other."""
+    assert months(drawn({"2013-01-28": GOOD, "2013-01-31": GOOD})) == ["Jan 2013"]
+    assert months(drawn({"2013-01-30": GOOD, "2013-02-04": GOOD})) == ["Feb 2013"]
+
+
+def test_weeks_and_months_stand_in_a_line_per_year() -> None:
+    """Years of them stay a picture that fits on a page, each under its week or month."""
+    weeks = {(date(2012, 12, 31) + timedelta(weeks=at)).isoformat(): GOOD for at in range(104)}
+    some = {f"{year}-{month:02}-01": GOOD for year in (2012, 2013, 2014) for month in range(1, 13)}
+    for days, grain, columns, rows in ((weeks, "weekly", 52, 2), (some, "monthly", 12, 3)):
+        squares = [part for part in drawn(days, grain) if part.get("width") == "42"]
+        assert len({part.get("x") for part in squares}) == columns
+        assert len({part.get("y") for part in squares}) == rows
+        assert len(squares) == len(days)

@@ -114,6 +114,15 @@ def test_a_newer_failure_decides_over_an_older_one(deployment: Deployment) -> No
     assert ask(deployment).skip_message == f"{FLOOR}: nothing to take up"
 
 
+def test_a_run_that_could_not_even_begin_decides_too(deployment: Deployment) -> None:
+    """Where the last try failed as a whole, for what somebody must mend, there is no further one."""
+    take_down(deployment)
+    deployment.deliver(FLOOR, DAYS[0], DAYS[1])
+    (deployment.home.path / "sandbox.json").unlink()
+    assert not deployment.deliver(FLOOR, DAYS[0], DAYS[1]).success
+    assert ask(deployment).skip_message == f"{FLOOR}: nothing to take up"
+
+
 def test_no_try_beside_a_run_that_is_under_way(deployment: Deployment) -> None:
     """While a run of the sync is queued or works, whatever launched it, nothing is asked for."""
     take_down(deployment)

@@ -83,13 +83,46 @@ class Live:
         assert data["__typename"] == "LaunchBackfillSuccess", data
         return data["backfillId"]
 
-    def wait_for_backfill(self, backfill: str, seconds: float = 240) -> str:
-        """The status in which the backfill ends."""
+    def retry_backfill(self, backfill: str) -> str:
+        """Launch what failed in a backfill again, as the UI's button does; returns the new one's id."""
+        data = self.query(
+            """mutation($params: ReexecutionParams!) { reexecutePartitionBackfill(reexecutionParams: $params) {
+                 __typename ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message } } }""",
+            params={"parentRunId": backfill, "strategy": "FROM_FAILURE"},
+        )["reexecutePartitionBackfill"]
+        assert data["__typename"] == "LaunchBackfillSuccess", data
+        return data["backfillId"]
+
+    def cancel_backfill(self, backfill: str) -> None:
+        """Let a backfill end before it is done."""
+        self.query(
+            """mutation($id: String!) { cancelPartitionBackfill(backfillId: $id) { __typename } }""", id=backfill
+        )
+
+    def backfill_status(self, backfill: str) -> str:
+        """Where a backfill is."""
         text = """query($id: String!) { partitionBackfillOrError(backfillId: $id) {
                     ... on PartitionBackfill { status } } }"""
-        return wait_for(
-            lambda: _ended(self.query(text, id=backfill)["partitionBackfillOrError"]["status"]), seconds, "the end"
-        )
+        return self.query(text, id=backfill)["partitionBackfillOrError"]["status"]
+
+    def wait_for_backfill(self, backfill: str, seconds: float = 240) -> str:
+        """The status in which the backfill ends."""
+        return wait_for(lambda: _ended(self.backfill_status(backfill)), seconds, "the end")
+
+    def launch(self, job: str, tags: Mapping[str, str]) -> str:
+        """Launch a run of a job; returns its id."""
+        location = {"repositoryName": "__repository__", "repositoryLocationName": "livedeployment.definitions"}
+        data = self.query(
+            """mutation($params: ExecutionParams!) { launchRun(executionParams: $params) {
+                 __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }""",
+            params={
+                "selector": {**location, "jobName": job},
+                "mode": "default",
+                "executionMetadata": {"tags": [{"key": key, "value": value} for key, value in tags.items()]},
+            },
+        )["launchRun"]
+        assert data["__typename"] == "LaunchRunSuccess", data
+        return data["run"]["runId"]
 
     def partitions(self, asset: str) -> dict[str, str]:
         """The partitions of an asset that are not missing: key -> MATERIALIZED or FAILED."""

@@ -11,32 +11,23 @@ from typing import Any
 
 import orjson
 from sqlalchemy import (
-    URL,
     ColumnElement,
     Connection,
     Engine,
     Table,
     Text,
     bindparam,
-    create_engine,
-    event,
     func,
     select,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from pipelines.delivery.errors import LedgerError
+from pipelines.delivery.ledger.address import ADDRESSES, address_of, engine_of, file_of
 from pipelines.delivery.ledger.failures import in_words, speak_of
 from pipelines.delivery.ledger.versions import prepare
 from pipelines.delivery.redact import redact, url_secrets
-
-_BUSY_TIMEOUT_MS = 60_000
-_ADDRESSES = (
-    "Write sqlite:////folder/ledger.db or postgresql://user:password@host/database; "
-    "for the second, install the package with its extra: pipelines[postgres]."
-)
 
 
 class Database:
@@ -89,7 +80,7 @@ class Database:
         except (TypeError, UnicodeError) as error:  # a driver about the URL's options
             self.engine.dispose()
             said = redact(str(error), self._hidden)
-            raise LedgerError(f"the ledger cannot be opened: {said}", do=_ADDRESSES) from None
+            raise LedgerError(f"the ledger cannot be opened: {said}", do=ADDRESSES) from None
         except DBAPIError as error:
             self.engine.dispose()
             raise in_words(error.orig or error, self.shown, hidden=self._hidden) from None
@@ -102,10 +93,10 @@ class Database:
 
     def _opened(self) -> Engine:
         try:
-            engine = _engine(self.url)
+            engine = engine_of(self.url)
         except (ArgumentError, ImportError, NoSuchModuleError, TypeError, ValueError) as error:
             said = redact(str(error), self._hidden)
-            raise LedgerError(f"the ledger's database at {self.shown} cannot be used: {said}", do=_ADDRESSES) from None
+            raise LedgerError(f"the ledger's database at {self.shown} cannot be used: {said}", do=ADDRESSES) from None
         speak_of(engine, self.shown, self._hidden)
         return engine
 
@@ -211,63 +202,3 @@ def _made(folder: Path) -> Path:
             do="Check PIPELINES_HOME and PIPELINES_LEDGER_URL.",
         ) from error
     return folder
-
-
-def address_of(url: str) -> URL:
-    """The ledger's address as SQLAlchemy knows it, with the driver that is used.
-
-    Raises:
-        LedgerError: it is none, or that of a database that holds no ledger.
-    """
-    found = _parsed(url)
-    return found.set(drivername="postgresql+psycopg") if found.drivername in {"postgresql", "postgres"} else found
-
-
-def file_of(url: URL) -> Path | None:
-    """The file of a SQLite ledger; None for a ledger on a server.
-
-    Raises:
-        LedgerError: a ledger in memory.
-    """
-    if url.get_backend_name() != "sqlite":
-        return None
-    if not url.database or url.database == ":memory:":
-        raise LedgerError("a ledger in memory forgets everything", do="Give PIPELINES_LEDGER_URL a file.")
-    return Path(url.database).absolute()
-
-
-def _parsed(url: str) -> URL:
-    try:
-        parsed = make_url(url)
-    except (ArgumentError, ValueError):
-        raise LedgerError(
-            "PIPELINES_LEDGER_URL is no SQLAlchemy URL", do="Write it like postgresql://user:password@host/name."
-        ) from None  # SQLAlchemy's own error may show the URL
-    if parsed.get_backend_name() not in {"sqlite", "postgresql", "postgres"}:
-        raise LedgerError(f"PIPELINES_LEDGER_URL: {parsed.drivername} is no database for a ledger", do=_ADDRESSES)
-    if "@" in (parsed.host or ""):
-        raise LedgerError("the password in PIPELINES_LEDGER_URL holds an @ that is not encoded", do="Write @ as %40.")
-    return parsed
-
-
-def _engine(url: Any) -> Engine:
-    if url.get_backend_name() != "sqlite":
-        return create_engine(url, pool_pre_ping=True)
-    engine = create_engine(url, connect_args={"timeout": _BUSY_TIMEOUT_MS / 1000})
-
-    @event.listens_for(engine, "connect")
-    def _pragmas(connection: Any, _: Any) -> None:
-        # Without this the driver begins transactions by itself, and only at the first write.
-        connection.isolation_level = None
-        connection.execute("PRAGMA journal_mode=WAL")
-        # Each commit reaches the disk: an attempt that a power cut forgets would be sent a second time. It costs some
-        # milliseconds for a group of upserts, on a disk that is slow to confirm some ten.
-        connection.execute("PRAGMA synchronous=FULL")
-
-    @event.listens_for(engine, "begin")
-    def _immediate(connection: Connection) -> None:
-        # A transaction that reads first and writes later would fail instead of waiting for another writer.
-        if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-    return engine

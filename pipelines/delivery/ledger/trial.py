@@ -11,7 +11,9 @@ from sqlalchemy import Connection, select
 
 from pipelines.delivery.errors import LedgerError
 from pipelines.delivery.ledger import schema
-from pipelines.delivery.ledger.database import Database, address_of, file_of
+from pipelines.delivery.ledger.address import address_of, file_of
+from pipelines.delivery.ledger.database import Database
+from pipelines.home import standing
 
 
 @contextmanager
@@ -26,7 +28,7 @@ def trial(url: str) -> Iterator[Connection]:
         with closing(Database(url, trial=True)) as ledger, ledger.trying() as connection:
             yield connection
         return
-    folder = existing(file.parent)
+    folder = standing(file.parent)
     try:
         with (
             tempfile.TemporaryDirectory(prefix=".pipelines-check-", dir=folder) as made,
@@ -39,13 +41,6 @@ def trial(url: str) -> Iterator[Connection]:
             f"the ledger cannot be made at {file}: {error.strerror} ({folder})",
             do="Check PIPELINES_HOME and PIPELINES_LEDGER_URL, and the rights of the folder.",
         ) from error
-
-
-def existing(path: Path) -> Path:
-    """The path, or the nearest thing above it that is there."""
-    while not path.exists() and path != path.parent:
-        path = path.parent
-    return path
 
 
 def live_address(connection: Connection, account: str) -> str | None:
