@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.resources import files
 
 from pipelines.delivery.errors import ConfigurationError
@@ -54,3 +55,16 @@ def environment(home: Home, environ: Mapping[str, str] | None = None) -> dict[st
         # dagster-postgres brings psycopg2 and speaks its dialect; SQLAlchemy 2.1 would take psycopg 3 for a bare URL.
         made[VARIABLE] = re.sub(r"^postgres(ql)?://", "postgresql+psycopg2://", made[VARIABLE])
     return made
+
+
+@contextmanager
+def surrounded_by(environ: Mapping[str, str]) -> Iterator[None]:
+    """Give this process that environment meanwhile: what a dagster.yaml describes looks there."""
+    kept = dict(os.environ)
+    os.environ.clear()
+    os.environ.update(environ)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(kept)

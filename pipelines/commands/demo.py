@@ -26,7 +26,7 @@ from pipelines.commands.homes import DEMO_START, demo_home
 from pipelines.commands.quiet import quiet_dagster
 from pipelines.delivery.upsert import OPEN, Outcome
 from pipelines.home import Home
-from pipelines.instance import environment, prepare_instance
+from pipelines.instance import environment, prepare_instance, surrounded_by
 from pipelines.sandbox.server import SandboxServer
 from pipelines.tables.spec import AnyTable, TableSpec
 
@@ -88,7 +88,9 @@ def run_demo(*, as_json: bool, port: int) -> int:
     home = demo_home()
     shutil.rmtree(home.path, ignore_errors=True)
     prepare_instance(home, {})  # whatever database the deployment's own runs go to
-    with _environment(home), SandboxServer.start(home, port=port) as sandbox:
+    # Whatever accounts and stores the user's environment names, they are not touched.
+    own = {name: value for name, value in os.environ.items() if not _is_ours(name)}
+    with surrounded_by(environment(home, own)), SandboxServer.start(home, port=port) as sandbox:
         console.print(f"sandbox at {sandbox.url}, home {home.path}", highlight=False)
         passes = list(_deliver_twice(home, sandbox, console))
     if as_json:
@@ -218,20 +220,6 @@ def _counting(progress: Progress, sandbox: SandboxServer, one: Pass) -> Iterator
 def _progress(console: Console) -> Iterator[Progress]:
     with Progress(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=console) as progress:
         yield progress
-
-
-@contextmanager
-def _environment(home: Home) -> Iterator[None]:
-    """The demo's own environment: whatever accounts and stores the user's names, they are not touched."""
-    kept = dict(os.environ)
-    own = {name: value for name, value in kept.items() if not _is_ours(name)}
-    os.environ.clear()
-    os.environ.update(environment(home, own))
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(kept)
 
 
 def _is_ours(name: str) -> bool:

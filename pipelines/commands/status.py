@@ -19,6 +19,7 @@ from pipelines.commands.printing import as_json, console
 from pipelines.commands.quiet import quiet_dagster
 from pipelines.delivery.errors import PipelinesError
 from pipelines.home import Home
+from pipelines.instance import environment, surrounded_by
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -72,14 +73,15 @@ def _instance(home: Home, environ: Mapping[str, str]) -> Iterator[dg.DagsterInst
     if not folder.is_dir():
         yield None
         return
-    try:
-        instance = dg.DagsterInstance.from_config(str(folder))
-    except Exception as error:
-        raise PipelinesError(
-            f"Dagster's instance in {folder} cannot be opened: {error}", do="Mend its dagster.yaml or its database."
-        ) from error
-    with instance:
-        yield instance
+    with surrounded_by({**os.environ, **environment(home, environ), "DAGSTER_HOME": str(folder)}):
+        try:
+            instance = dg.DagsterInstance.from_config(str(folder))
+        except Exception as error:
+            raise PipelinesError(
+                f"Dagster's instance in {folder} cannot be opened: {error}", do="Mend its dagster.yaml or its database."
+            ) from error
+        with instance:
+            yield instance
 
 
 def _print(out: Console, screen: Screen) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from contextlib import closing
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from pipelines.delivery.ledger import Ledger
 from pipelines.delivery.ledger.people import hold
 from pipelines.home import Home
+from pipelines.instance import prepare_instance
 from tests.commands.conftest import BOARD, TABLE, Command
 from tests.components.conftest import Write
 from tests.components.deploying import READS_YAML
@@ -84,6 +86,15 @@ def test_two_files_that_say_what_is_told_are_refused(write: Write, empty_home: H
     assert said.status == 2
     assert "defs/also/defs.yaml" in said.err
     assert "defs/told/defs.yaml" in said.err
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_the_instance_that_ships_is_looked_into(folder: Path, empty_home: Home, command: Command) -> None:
+    """It is the home's own, whether or not DAGSTER_HOME is set; what it says of where its files are is not needed."""
+    prepare_instance(empty_home, {})
+    said = command("status", "--folder", folder)
+    assert (said.status, said.err) == (0, "")
+    assert "DAGSTER_HOME" not in os.environ
 
 
 @pytest.mark.usefixtures("elsewhere")
