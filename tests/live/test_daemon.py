@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from pipelines.home import Home
+from tests.live.browser import browser_page, has_browser, picture
 from tests.live.deployment import SAMPLE, Live, served, wait_for, write_deployment
 
 DAYS = [f"2013-01-0{day}" for day in range(1, 10)]
@@ -76,7 +77,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     package = write_deployment(
         folder,
         {
-            "readings": _TABLE.format(name="readings", folder="past", start="2013-01-01", schedule=""),
+            "readings": _TABLE.format(name="readings", folder="past", start=DAYS[0], schedule=f'  end: "{DAYS[-1]}"'),
             "board": _BOARD.format(name="board", table="readings", prefix=""),
             "floor": _FLOOR.format(name="floor", account="valuestreamer", minutes=0.75),
             "slow": _FLOOR.format(name="slow", account="slow", minutes=60),
@@ -103,7 +104,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
 
 
 @pytest.mark.timeout(600)
-def test_three_days_fail_in_three_ways_and_a_retry_takes_up_those_alone(live: Live) -> None:
+def test_three_days_fail_in_three_ways_and_a_retry_takes_up_those_alone(live: Live, tmp_path: Path) -> None:
     """A broken file, a refused row, an API that goes down half-way: the other days are green, in two runs per sync."""
     faults = {"api": "valuestreamer", "method": "PUT", "kind": "status"}
     live.sandbox.control.add_faults({**faults, "path_contains": REFUSED, "times": 1, "params": {"code": 400}})
@@ -121,6 +122,8 @@ def test_three_days_fail_in_three_ways_and_a_retry_takes_up_those_alone(live: Li
     assert ranges(live, backfill) == {"readings": [(DAYS[0], DAYS[-1])], "board": either_side, "floor": either_side}
 
     one_after_another(live, backfill)
+    if has_browser():
+        see_the_days(live, tmp_path)
 
     export(live.folder / "exports" / "past", BROKEN, BROKEN)
     live.sandbox.control.clear_faults()
@@ -187,6 +190,16 @@ def one_after_another(live: Live, backfill: str) -> None:
     for runs in rows.values():
         for (_, _, end), (_, start, _) in pairwise(sorted(runs)):
             assert end <= start
+
+
+def see_the_days(live: Live, folder: Path) -> None:
+    """The sync's page: six green days, the two that failed in red, and the one that its table does not have."""
+    with browser_page(1440, 760) as page:
+        page.goto(f"{live.url}/assets/floor?view=partitions&partition={REFUSED}")
+        for text in ("Failed (2)", "Materialized (6)", "Missing (1)"):
+            page.get_by_text(text).first.wait_for(timeout=60_000)
+        page.wait_for_timeout(2000)
+        picture(page, "failed_days", folder)
 
 
 def held(live: Live) -> tuple[int, int]:

@@ -58,6 +58,44 @@ def test_partitions_of_a_sync_are_green_and_say_their_mode(live: Live, tmp_path:
 
 
 @pytest.mark.timeout(300)
+def test_a_run_is_drawn_as_a_calendar(live: Live, tmp_path: Path) -> None:
+    """The newest day of a delivery shows all days of its run, each with its colour and number."""
+    with browser_page() as page:
+        page.goto(f"{live.url}/assets/shop_floor?view=partitions&partition=2013-01-31")
+        page.get_by_text("[Show Markdown]").last.click(timeout=_PATIENCE_MS)
+        calendar = page.locator("img[src^='data:image/svg']").first
+        calendar.wait_for(timeout=_PATIENCE_MS)
+        assert calendar.evaluate("image => image.complete && image.naturalWidth > 0")
+        page.wait_for_timeout(500)
+        picture(page, "calendar", tmp_path)
+
+
+@pytest.mark.timeout(300)
+def test_checks_are_told_day_by_day(live: Live, tmp_path: Path) -> None:
+    """The delivery check passed on each day of January, and says so for each; standing checks stand beside it."""
+    with browser_page() as page:
+        page.goto(f"{live.url}/assets/shop_floor?view=checks&checkDetail=delivery")
+        page.get_by_text("Every extracted row is accounted for").first.wait_for(timeout=_PATIENCE_MS)
+        page.get_by_text("Partitions", exact=True).last.click()
+        page.get_by_text("Passed (31)").first.wait_for(timeout=_PATIENCE_MS)
+        page.get_by_text("read_back", exact=True).first.wait_for(timeout=_PATIENCE_MS)
+        picture(page, "checks", tmp_path)
+
+
+@pytest.mark.timeout(300)
+def test_figures_are_plotted(live: Live, tmp_path: Path) -> None:
+    """Outcomes, requests and answer times of the days are plots, without anybody's doing."""
+    with browser_page() as page:
+        page.goto(f"{live.url}/assets/shop_floor?view=overview")
+        page.get_by_text("Plots", exact=True).first.click(timeout=_PATIENCE_MS)
+        page.get_by_text("Events", exact=True).last.click(timeout=_PATIENCE_MS)
+        page.get_by_text("answer_p95_s", exact=True).first.wait_for(timeout=_PATIENCE_MS)
+        page.locator("canvas").nth(2).scroll_into_view_if_needed(timeout=_PATIENCE_MS)
+        page.wait_for_timeout(1000)
+        picture(page, "plots", tmp_path)
+
+
+@pytest.mark.timeout(300)
 def test_runs_say_their_mode(live: Live) -> None:
     """Nobody has to guess whether a run went to a real API."""
     with browser_page() as page:
