@@ -13,7 +13,7 @@ from rich.tree import Tree
 from pipelines.commands.deployed import Deployed
 from pipelines.commands.plan_forms import as_document, write_csv
 from pipelines.commands.printing import as_json, console, duration, short, table
-from pipelines.delivery.errors import ConfigurationError
+from pipelines.delivery.errors import ConfigurationError, TableError
 from pipelines.home import Home
 
 if TYPE_CHECKING:
@@ -50,7 +50,8 @@ def run_plan(
     order = Order("plan", chosen, dry=True, sample=None if csv is not None else shown)
     result = SyncRunner(spec, home, source, deployed.folder).run(order)
     plan = result.preview
-    assert plan is not None, "a dry run over a stored partition has a preview"  # noqa: S101 - told to the type checker
+    if plan is None:
+        raise TableError(f"{spec.table} has none of {', '.join(chosen)} any more", do="Extract them again.")
     if csv is not None:
         write_csv(csv, plan.changes)
     if json:

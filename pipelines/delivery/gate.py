@@ -53,7 +53,7 @@ class Gate:
             probe = await self._past_breaker()
             try:
                 # Another request may learn the worst while this one waits for its turn.
-                leave = await self._pace.acquire(partial(self._goes_on, probe))
+                leave = await self._pace.acquire(partial(self._goes_on, probe=probe))
             except BaseException:
                 self.drop_probe(probe=probe)
                 raise
@@ -107,7 +107,7 @@ class Gate:
                     await self._sleep(min(due_in, _NAP_S))
         return False
 
-    def _goes_on(self, probe: bool, wait_s: float) -> bool:  # noqa: FBT001 - the pace passes the second alone
+    def _goes_on(self, wait_s: float, *, probe: bool) -> bool:
         self._check(wait_s)
         if wait_s > _LONGEST_PAUSE_S:
             # Waiting for the next hour's allowance is pacing; what the API forbids for longer is for a later run.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from abc import ABC, abstractmethod
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any, Literal, Protocol
@@ -30,14 +31,14 @@ class Scene(Protocol):
         ...
 
 
-class Fault(BaseModel):
+class Fault(BaseModel, ABC):
     """The parameters of a kind of fault, and how it is played. `play` returns the status answered, None for none."""
 
     model_config = ConfigDict(extra="forbid")
 
+    @abstractmethod
     async def play(self, scene: Scene) -> int | None:
         """Spoil the answer."""
-        raise NotImplementedError
 
 
 class _Canned(Fault):
@@ -52,8 +53,9 @@ class _Canned(Fault):
         await scene.wire.answer(reply)
         return reply.status
 
+    @abstractmethod
     def reply(self, scene: Scene) -> Reply:
-        raise NotImplementedError
+        """The answer that comes."""
 
 
 class Status(_Canned):

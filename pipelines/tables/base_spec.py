@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import pyarrow as pa
 from pydantic import Field, field_validator, model_validator
@@ -11,11 +10,11 @@ from pydantic import Field, field_validator, model_validator
 from pipelines.owners import OWNER
 from pipelines.tables.compute import pc
 from pipelines.tables.source_spec import Kind, SourceSpec, Spec
+from pipelines.tables.times import TIME_OF_DAY, Timezone
 
 _STRPTIME = (
     r"^([^%]|%(-?[dHIjmMSy]|[aAbBcfgGnpuUVwWxXYzZ%]))*%-?[dDjymYBbcx]([^%]|%(-?[dHIjmMSy]|[aAbBcfgGnpuUVwWxXYzZ%]))*$"
 )
-_TIME_OF_DAY = r"^([01]\d|2[0-3]):[0-5]\d$"
 
 
 class Columns(Spec):
@@ -77,7 +76,7 @@ class RuleSpec(Spec):
 class ScheduleSpec(Spec):
     """When the table is extracted."""
 
-    at: str = Field(pattern=_TIME_OF_DAY, description="Time of day in the table's timezone: 05:30.")
+    at: str = Field(pattern=TIME_OF_DAY, description="Time of day in the table's timezone: 05:30.")
     lookback: int = Field(default=1, ge=1, le=366, description="How many of the newest partitions are read each time.")
 
 
@@ -109,7 +108,7 @@ class BaseTableSpec(Spec):
         pattern=OWNER,
         description="Who answers for it, shown beside its assets: `team:name`, or an e-mail address.",
     )
-    timezone: str = Field(
+    timezone: Timezone = Field(
         default="UTC", description="IANA name, such as America/New_York: where a day begins and ends."
     )
     rules: list[RuleSpec] = Field(default_factory=list, description="Rules of your own, beside the contract's.")
@@ -136,21 +135,11 @@ class BaseTableSpec(Spec):
     )
     retry_until: str | None = Field(
         default=None,
-        pattern=_TIME_OF_DAY,
+        pattern=TIME_OF_DAY,
         description="Time of day in the table's timezone: what its syncs could not deliver for a reason that may pass "
         "by itself (an API that is down, a run's time over) is taken up every few minutes until that time comes next. "
         "Works while the sensor `resume_stopped` is switched on. Default: only by hand.",
     )
-
-    @field_validator("timezone")
-    @classmethod
-    def _known_zone(cls, value: str) -> str:
-        try:
-            ZoneInfo(value)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            msg = f"{value!r} is no IANA timezone; write it like Europe/Berlin"
-            raise ValueError(msg) from None
-        return value
 
     def _check_parts(self, mapped: Mapping[str, str], kinds: Mapping[str, Kind]) -> None:
         """That no source column is mapped twice, and that types and rules fit what is mapped."""

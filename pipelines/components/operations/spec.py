@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from pipelines.owners import OWNER
+from pipelines.tables.times import TIME_OF_DAY, Timezone
 
 _ADDRESS = re.compile(r"[^@\s,<>]+@[^@\s,<>]+\.[^@\s,<>]+")
 
@@ -19,20 +19,12 @@ class MorningSpec(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     at: str = Field(
-        pattern=r"^([01]\d|2[0-3]):[0-5]\d$",
+        pattern=TIME_OF_DAY,
         description="Time of day, after the tables' own schedules and their deliveries: 07:00.",
     )
-    timezone: str = Field(default="UTC", description="IANA name, such as Europe/Berlin, in which the time is meant.")
-
-    @field_validator("timezone")
-    @classmethod
-    def _known_zone(cls, value: str) -> str:
-        try:
-            ZoneInfo(value)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            msg = f"{value!r} is no IANA timezone; write it like Europe/Berlin"
-            raise ValueError(msg) from None
-        return value
+    timezone: Timezone = Field(
+        default="UTC", description="IANA name, such as Europe/Berlin, in which the time is meant."
+    )
 
 
 class OperationsSpec(BaseModel):

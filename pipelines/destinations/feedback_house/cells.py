@@ -56,14 +56,14 @@ def flags(columns: Columns, source: str | bool) -> Cells[bool]:  # noqa: FBT001 
 def listed(columns: Columns, source: str | Sequence[Template], *, lower: bool = False) -> Cells[list[str]]:
     """Per row a list of different texts: a column of lists or of texts with commas, or one text per template."""
     if isinstance(source, str):
-        return derive(columns.values(source), partial(_taken_apart, source, lower), [], {})
+        return derive(columns.values(source), partial(_taken_apart, source, lower=lower), [], {})
     parts = [optional(template, columns) for template in source]
     rows = zip(*(cells.values for cells in parts), strict=True) if parts else [()] * len(columns)
     values = [list(dict.fromkeys(text for text in texts if text is not None)) for texts in rows]
     return Cells(values, merge(*(cells.problems for cells in parts)))
 
 
-def _taken_apart(column: str, lower: bool, value: Any) -> list[str] | Problem:  # noqa: FBT001 - partial fills it in
+def _taken_apart(column: str, value: Any, *, lower: bool) -> list[str] | Problem:
     if isinstance(value, str):
         texts: Iterable[Any] = value.split(",")
     elif isinstance(value, Iterable):

@@ -98,7 +98,9 @@ def objections(upserts: Iterable[Upsert], known: Known, *, complete: bool) -> di
     reasons: dict[str, str] = {}
     for upsert in upserts:
         team, kpi = ids_of(upsert.key)
-        reason = _about_ids(team, kpi, known) or _about_values(upsert.payload["values"], known.kpis.get(kpi), complete)
+        reason = _about_ids(team, kpi, known) or _about_values(
+            upsert.payload["values"], known.kpis.get(kpi), complete=complete
+        )
         if reason:
             reasons[upsert.key] = reason
     return reasons
@@ -119,7 +121,7 @@ def _about_ids(team: str, kpi: str, known: Known) -> str | None:
     return None
 
 
-def _about_values(values: Sequence[Mapping[str, Any]], meta: KpiMeta | None, complete: bool) -> str | None:  # noqa: FBT001  # private, one caller
+def _about_values(values: Sequence[Mapping[str, Any]], meta: KpiMeta | None, *, complete: bool) -> str | None:
     if meta is None:
         return None
     sent = [one["kpiValueId"] for one in values]
