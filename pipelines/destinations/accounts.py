@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
 from typing import ClassVar, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
@@ -149,7 +150,10 @@ def read_account(
     settings = _validated(name, kind, found)
     url = _address(name, settings.url, mode)
     tenant = settings.tenant()
-    place = f"{url}/{tenant}" if tenant else url
+    sandbox = _sandbox_id(card, kind.api, url)
+    # A home's sandbox may come back on another port: its id tells it, so that its content still counts as delivered.
+    where = urlsplit(url).path if sandbox else url
+    place = f"{where}/{tenant}" if tenant else where
     return Account(
         name=name,
         api=kind.api,
@@ -161,7 +165,7 @@ def read_account(
         timeout_s=settings.timeout,
         address_hash=blake2b(place.encode(), digest_size=16).hexdigest(),
         tenant=tenant,
-        sandbox_id=_sandbox_id(card, kind.api, url),
+        sandbox_id=sandbox,
         media_type=settings.content_type(),
         media_type_setting=variable(name, "media_type") if "media_type" in kind.model_fields else "",
     )

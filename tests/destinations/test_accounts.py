@@ -216,6 +216,19 @@ def test_the_sandbox_of_the_home_is_known_by_its_address(tmp_path: Path) -> None
     assert vs(tmp_path, "live", VS_PROD_URL="http://127.0.0.1:4180/valuestreamer/api").sandbox_id is None
 
 
+def test_the_sandbox_of_the_home_stays_itself_on_another_port(tmp_path: Path) -> None:
+    """What was delivered to it still counts when it comes back there, and a server that is not it is another place."""
+    before = stativate(tmp_path, "sandbox", {})
+    url = "http://127.0.0.1:4999/stativate/v1"
+    moved = SandboxCard(CARD.id, "http://127.0.0.1:4999", {"stativate": {"URL": url, "API_KEY": "sandbox"}})
+    after = stativate(tmp_path, "sandbox", {}, card=moved)
+    assert (after.url, after.address_hash, after.sandbox_id) == (url, before.address_hash, before.sandbox_id)
+    another = stativate(
+        tmp_path, "sandbox", {"STATIVATE_URL": "http://127.0.0.1:5/stativate/v1", "STATIVATE_API_KEY": "k"}
+    )
+    assert another.address_hash != before.address_hash
+
+
 def test_a_home_without_a_sandbox_says_how_to_start_one(tmp_path: Path) -> None:
     """The first run after installing ends with a sentence, not with a refused connection."""
     with pytest.raises(AccountUnavailable, match=r"sandbox of this home was never started.*pipelines sandbox"):

@@ -22,7 +22,19 @@ from pipelines.delivery.ledger import Ledger
 from pipelines.delivery.ledger.people import hold
 from pipelines.home import Home
 from tests.components.conftest import Deploy
-from tests.components.deploying import BOARD, DAYS, RANGE, ROWS, TABLE, Deployment, board, floor, move_sandbox, readings
+from tests.components.deploying import (
+    BOARD,
+    DAYS,
+    RANGE,
+    ROWS,
+    TABLE,
+    Deployment,
+    board,
+    floor,
+    higher,
+    move_sandbox,
+    readings,
+)
 from tests.components.operations.conftest import Hook
 from tests.components.operations.situations import AT_NINE, SCHEDULE, beat, begin_backfill, kinds, switch_on
 
@@ -276,6 +288,7 @@ def test_its_name_is_taken(deploy: Deploy) -> None:
 def test_a_failed_delivery_of_an_unreachable_api_is_told_once(deployment: Deployment) -> None:
     """Keys that were not sent carry the reason, and the failed days do not repeat it."""
     deliver_all(deployment, DAYS[0], DAYS[-2])
+    deployment.export(DAYS[-1], higher(9))
     deployment.extract(DAYS[-1])
     url = move_sandbox(deployment.home)
     assert not deployment.deliver(BOARD, DAYS[-1]).success
