@@ -7,14 +7,14 @@ good days are green, the failed ones red, and a retry takes up those alone.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import dagster as dg
 
 from pipelines.components.failures import failed_partitions
-from pipelines.components.partition_checks import target_of
+from pipelines.components.partition_checks import targets_of
 from pipelines.tables.grains import SNAPSHOT
 
 Metadata = Mapping[str, Any]
@@ -90,7 +90,7 @@ def _evaluations(
             metadata=dict(outcome.metadata),
         )
         return
-    targets = _targets(context, check.asset_key, list(outcomes))
+    targets = targets_of(context.instance, check.asset_key, outcomes)
     for partition, outcome in outcomes.items():
         yield dg.AssetCheckEvaluation(
             asset_key=check.asset_key,
@@ -104,10 +104,3 @@ def _evaluations(
             partition=partition,
             target_materialization_data=targets.get(partition),
         )
-
-
-def _targets(context: dg.AssetExecutionContext, key: dg.AssetKey, partitions: Sequence[str]) -> dict[str, Any]:
-    records = context.instance.fetch_materializations(
-        dg.AssetRecordsFilter(asset_key=key, asset_partitions=partitions), limit=len(partitions)
-    ).records
-    return {str(record.partition_key): target_of(record) for record in records if record.run_id == context.run.run_id}

@@ -182,6 +182,17 @@ class Deployment:
         found = self.instance.get_status_by_partition(key, days, partitions) or {}
         return {day: status.value for day, status in found.items() if status is not None}
 
+    def verdicts(self, asset: str, check: str = "delivery") -> dict[str, set[str]]:
+        """SUCCEEDED, FAILED and so on, as the UI colours each partition of a check; the missing ones are left out."""
+        key = dg.AssetCheckKey(dg.AssetKey(asset), check)
+        partitions = self.defs.resolve_asset_graph().get(key.asset_key).partitions_def
+        state = self.instance.event_log_storage.get_asset_check_state([(key, partitions)])[key]
+        found: dict[str, set[str]] = {}
+        for status, subset in state.subsets.items():
+            for day in [] if subset.is_empty else subset.subset_value.get_partition_keys():
+                found.setdefault(day, set()).add(status.value)
+        return found
+
     def requests(self, sync: str) -> int:
         """Requests that the sync's API has counted since the test began."""
         return self.control.counts(API[sync])["requests"]
