@@ -51,7 +51,8 @@ def test_a_day_goes_from_its_file_to_both_boards(whole: Deployment) -> None:
         assert told.success
         assert told.counts(sync) == {DAYS[0]: {"extracted": 4, "accepted": 4}}
         assert set(told.materialized(f"{sync}_upserts")) == set(told.materialized(sync)) == {DAYS[0]}
-        assert told.materialized(sync)[DAYS[0]].items() >= {"mode": "sandbox", "accepted": 4, "requests": 4}.items()
+        assert told.materialized(sync)[DAYS[0]].items() >= {"mode": "sandbox", "accepted": 4}.items()
+        assert told.materialized(sync)[DAYS[0]]["requests"] == whole.requests(sync) >= 4
     assert whole.board() == {
         "departures-EWR-AA": "10",
         "on_time_pct-EWR-AA": "81.5",
