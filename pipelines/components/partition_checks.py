@@ -6,6 +6,7 @@ Everything of that kind stands here, and a test notices if it moves.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Collection
 
 import dagster as dg
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationTargetMaterializationData
@@ -26,11 +27,27 @@ def partitioned_check(
         return dg.AssetCheckSpec(name, asset=asset, partitions_def=partitions, description=description)
 
 
-def target_of(record: dg.EventLogRecord) -> AssetCheckEvaluationTargetMaterializationData:
-    """Which materialization a verdict is about; without it the Partitions tab shows the check as missing."""
-    return AssetCheckEvaluationTargetMaterializationData(
-        run_id=record.run_id, storage_id=record.storage_id, timestamp=record.timestamp
-    )
+def targets_of(
+    instance: dg.DagsterInstance, asset: dg.AssetKey, partitions: Collection[str]
+) -> dict[str, AssetCheckEvaluationTargetMaterializationData]:
+    """Which materialization a verdict on each partition is about: the newest, of whatever run; where none is, none.
+
+    A verdict that names another one counts as outdated, and the UI shows the check of that partition as missing: so a
+    day that was well before and is red now names the materialization of the run before.
+    """
+    if not partitions:
+        return {}
+    kind = dg.DagsterEventType.ASSET_MATERIALIZATION
+    ids = [*instance.get_latest_storage_id_by_partition(asset, kind, {*partitions}).values()]
+    if not ids:
+        return {}
+    records = instance.fetch_materializations(dg.AssetRecordsFilter(asset, storage_ids=ids), limit=len(ids)).records
+    return {
+        str(record.partition_key): AssetCheckEvaluationTargetMaterializationData(
+            run_id=record.run_id, storage_id=record.storage_id, timestamp=record.timestamp
+        )
+        for record in records
+    }
 
 
 def last_verdict(instance: dg.DagsterInstance, check: dg.AssetCheckKey) -> dg.AssetCheckEvaluation | None:

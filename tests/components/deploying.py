@@ -14,6 +14,7 @@ import pytest
 
 import pipelines
 from pipelines.components.deployment import build_deployment
+from pipelines.delivery.upsert import Outcome
 from pipelines.destinations.base import SyncSpec
 from pipelines.home import Home, SandboxCard
 from pipelines.sandbox import Control
@@ -116,8 +117,9 @@ class Told:
 
     def counts(self, sync: str) -> dict[str | None, dict[str, int]]:
         """Rows by outcome, and `extracted`, of each partition of a sync; what is 0 is left out."""
+        named = {"extracted", *Outcome, "removed", "removal_failed", "removal_left"}
         return {
-            partition: {name: number for name, number in facts.items() if isinstance(number, int) and number}
+            partition: {name: facts[name] for name in facts if name in named and facts[name]}
             for partition, facts in self.facts(sync).items()
         }
 
@@ -181,6 +183,17 @@ class Deployment:
         assert partitions is not None
         found = self.instance.get_status_by_partition(key, days, partitions) or {}
         return {day: status.value for day, status in found.items() if status is not None}
+
+    def verdicts(self, asset: str, check: str = "delivery") -> dict[str, set[str]]:
+        """SUCCEEDED, FAILED and so on, as the UI colours each partition of a check; the missing ones are left out."""
+        key = dg.AssetCheckKey(dg.AssetKey(asset), check)
+        partitions = self.defs.resolve_asset_graph().get(key.asset_key).partitions_def
+        state = self.instance.event_log_storage.get_asset_check_state([(key, partitions)])[key]
+        found: dict[str, set[str]] = {}
+        for status, subset in state.subsets.items():
+            for day in [] if subset.is_empty else subset.subset_value.get_partition_keys():
+                found.setdefault(day, set()).add(status.value)
+        return found
 
     def requests(self, sync: str) -> int:
         """Requests that the sync's API has counted since the test began."""

@@ -13,7 +13,7 @@ from syrupy.assertion import SnapshotAssertion
 
 import pipelines
 from pipelines.components.deployment import load_deployment, read_deployment
-from pipelines.components.partition_checks import partitioned_check, target_of
+from pipelines.components.partition_checks import partitioned_check, targets_of
 from pipelines.destinations.base import SyncSpec
 from tests.components.deploying import PACKAGE, READS_YAML
 
@@ -145,12 +145,18 @@ def test_what_is_private_in_dagster_is_still_there() -> None:
     day = dg.DailyPartitionsDefinition("2013-01-01")
     check = partitioned_check("contract", dg.AssetKey("readings"), day, "It is kept.")
     assert check.partitions_def == day
+    key = dg.AssetKey("readings")
     with dg.DagsterInstance.ephemeral() as instance:
-        made = dg.AssetMaterialization("readings", partition="2013-01-01")
-        instance.report_runless_asset_event(made)
-        (record,) = instance.fetch_materializations(dg.AssetKey("readings"), limit=1).records
-    target = target_of(record)
-    assert (target.run_id, target.storage_id) == (record.run_id, record.storage_id)
+        for made in ("2013-01-01", "2013-01-01", "2013-01-03"):
+            instance.report_runless_asset_event(dg.AssetMaterialization(key, partition=made))
+        last, before, _ = instance.fetch_materializations(key, limit=3).records
+        targets = targets_of(instance, key, {"2013-01-01", "2013-01-02", "2013-01-03"})
+        assert targets_of(instance, key, set()) == targets_of(instance, dg.AssetKey("other"), {"2013-01-01"}) == {}
+    told = {day: (one.run_id, one.storage_id) for day, one in targets.items()}
+    assert told == {
+        "2013-01-01": (before.run_id, before.storage_id),
+        "2013-01-03": (last.run_id, last.storage_id),
+    }
 
 
 @pytest.mark.parametrize("module", ["pipelines", "pipelines.cli"])
