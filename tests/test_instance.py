@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from typing import Any
 
@@ -16,10 +17,13 @@ from dagster._core.test_utils import create_run_for_test
 from dagster._utils.tags import TagConcurrencyLimitsCounter
 
 from pipelines.components.event_log import QuickSqliteEventLog
+from pipelines.components.maintenance import Purged, purge_runs
+from pipelines.components.partition_checks import CONTRACT
 from pipelines.components.run_queue import ROW_TAG, BackfillsInOrder
 from pipelines.delivery.errors import ConfigurationError, MissingSetting
 from pipelines.home import Home
 from pipelines.instance import VARIABLE, environment, prepare_instance
+from pipelines.tables.names import valid_of
 from tests.components.conftest import deploy, empty_home, home, sandbox_home, server
 from tests.components.deploying import BOARD, DAYS, FLOOR, TABLE, Deployment
 
@@ -100,6 +104,24 @@ def test_the_driver_is_the_one_that_dagster_brings(home: Home, scheme: str) -> N
     assert environ[VARIABLE] == "postgresql+psycopg2://u:p@host/dagster"
     assert environ["DAGSTER_EVENT_BATCH_SIZE"] == "500"
     assert VARIABLE not in environment(home, {})
+
+
+@pytest.mark.parametrize("instance", STORAGES, indirect=True)
+def test_days_outlive_their_runs_on_both_databases(
+    deploy: Callable[..., Deployment], instance: dg.DagsterInstance
+) -> None:
+    """Where old runs are deleted, days that they made keep colour and verdict, whichever database holds them."""
+    deployment, log = deploy(), instance.event_log_storage
+    for day in DAYS[:2]:
+        deployment.export(day)
+        assert deployment.extract(day).success
+    assert purge_runs(instance, datetime.now(UTC) + timedelta(days=1)) == Purged(deleted=1, kept=1)
+    valid = dg.AssetKey(valid_of(TABLE))
+    log.wipe_asset_cached_status(valid)
+    assert deployment.statuses(valid.to_user_string()) == dict.fromkeys(DAYS[:2], "MATERIALIZED")
+    told = log.get_asset_check_partition_info([dg.AssetCheckKey(valid, CONTRACT)])
+    current = {one.partition_key: one.latest_execution_status.value for one in told if one.is_current}
+    assert current == dict.fromkeys(DAYS[:2], "SUCCEEDED")
 
 
 @pytest.mark.parametrize("instance", STORAGES, indirect=True)
