@@ -29,6 +29,12 @@ class CheckOutcome:
     metadata: dict[str, Any] = field(default_factory=dict)
     severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR
 
+    @property
+    def why(self) -> str | None:
+        """Its reason in a sentence, which Dagster's pages show above the metadata, and those by their names."""
+        why = self.metadata.get("why")
+        return why.text if isinstance(why, dg.TextMetadataValue) else why
+
 
 @dataclass(frozen=True, slots=True)
 class Story:
@@ -87,6 +93,7 @@ def _evaluations(
             check_name=check.name,
             passed=outcome.passed,
             severity=outcome.severity,
+            description=outcome.why,
             metadata=dict(outcome.metadata),
         )
         return
@@ -97,6 +104,7 @@ def _evaluations(
             check_name=check.name,
             passed=outcome.passed,
             severity=outcome.severity,
+            description=outcome.why,
             metadata={
                 name: dg.MetadataValue.json(v) if isinstance(v, dict | list) else v
                 for name, v in outcome.metadata.items()
