@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import shutil
 import signal
@@ -9,12 +10,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import httpx
 
 import pipelines
@@ -40,6 +43,25 @@ def defs():
     return load_deployment(Path(__file__).parent)
 """
 _START_S = 120.0
+Row = tuple[str, str, float]
+"""A reading of the sample: team, KPI, value."""
+
+
+def sample_day(day: str) -> list[Row]:
+    """The readings of one of the sample's days."""
+    readings = str(SAMPLE / "kpi_readings.parquet")
+    query = "select team_code, kpi_code, value from read_parquet(?) where reading_date = ? order by all"
+    with duckdb.connect() as connection:
+        return connection.execute(query, [readings, day]).fetchall()
+
+
+def export_day(folder: Path, day: str, rows: Iterable[Row]) -> None:
+    """Write the CSV file of a day, as `source: {files: "FOLDER/kpi_{date}.csv"}` reads it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / f"kpi_{day}.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["reading_date", "team_code", "kpi_code", "value"])
+        writer.writerows((day, *row) for row in rows)
 
 
 def write_deployment(folder: Path, files: Mapping[str, str]) -> Path:
@@ -109,7 +131,7 @@ class Live:
         """The status in which the backfill ends."""
         return wait_for(lambda: _ended(self.backfill_status(backfill)), seconds, "the end")
 
-    def launch(self, job: str, tags: Mapping[str, str]) -> str:
+    def launch(self, job: str, tags: Mapping[str, str] = {}, config: Mapping[str, Any] = {}) -> str:
         """Launch a run of a job; returns its id."""
         location = {"repositoryName": "__repository__", "repositoryLocationName": "livedeployment.definitions"}
         data = self.query(
@@ -118,6 +140,7 @@ class Live:
             params={
                 "selector": {**location, "jobName": job},
                 "mode": "default",
+                "runConfigData": dict(config),
                 "executionMetadata": {"tags": [{"key": key, "value": value} for key, value in tags.items()]},
             },
         )["launchRun"]
@@ -125,17 +148,28 @@ class Live:
         return data["run"]["runId"]
 
     def partitions(self, asset: str) -> dict[str, str]:
-        """The partitions of an asset that are not missing: key -> MATERIALIZED or FAILED."""
+        """The days of an asset that are not missing: key -> MATERIALIZED or FAILED."""
         text = """query($key: AssetKeyInput!) { assetNodeOrError(assetKey: $key) { ... on AssetNode {
                     assetPartitionStatuses { ... on TimePartitionStatuses {
                       ranges { status startKey endKey } } } } } }"""
         ranges = self.query(text, key={"path": [asset]})["assetNodeOrError"]["assetPartitionStatuses"]["ranges"]
         found = {}
         for span in ranges:
-            first, last = (int(span[end][-2:]) for end in ("startKey", "endKey"))
-            for day in range(first, last + 1):
-                found[f"{span['startKey'][:-2]}{day:02}"] = span["status"]
+            day, last = (date.fromisoformat(span[end]) for end in ("startKey", "endKey"))
+            while day <= last:
+                found[day.isoformat()] = span["status"]
+                day += timedelta(days=1)
         return found
+
+    def wait_for_runs(self, *runs: str, seconds: float = 240) -> list[str]:
+        """The statuses in which runs end."""
+
+        def ended() -> list[str] | None:
+            status = {run["runId"]: run["status"] for run in self.runs()}
+            found = [status[run] for run in runs]
+            return found if all(one in {"SUCCESS", "FAILURE", "CANCELED"} for one in found) else None
+
+        return wait_for(ended, seconds, "the runs' end")
 
     def runs(self, **tags: str) -> list[dict[str, Any]]:
         """The runs with these tags."""

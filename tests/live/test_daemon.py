@@ -7,12 +7,11 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
 from pipelines.home import Home
 from tests.live.browser import browser_page, has_browser, picture
-from tests.live.deployment import SAMPLE, Live, served, wait_for, write_deployment
+from tests.live.deployment import Live, served, wait_for, write_deployment
 
 DAYS = [f"2013-01-0{day}" for day in range(1, 10)]
 BROKEN, REFUSED, DOWN = "2013-01-03", "2013-01-06", "2013-01-09"
@@ -57,14 +56,6 @@ attributes:
   unit: unit
   whole_number: whole_number
 """
-
-
-def export(folder: Path, day: str, source_day: str) -> None:
-    """One day of the sample as the CSV file of a day."""
-    readings = pd.read_parquet(SAMPLE / "kpi_readings.parquet")
-    chosen = readings[readings["reading_date"].astype(str) == source_day].assign(reading_date=day)
-    folder.mkdir(parents=True, exist_ok=True)
-    chosen.to_csv(folder / f"kpi_{day}.csv", index=False)
 
 
 @pytest.fixture(scope="module")
