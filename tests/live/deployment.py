@@ -34,6 +34,7 @@ root_module = "livedeployment"
 registry_modules = ["pipelines"]
 """
 _DEFINITIONS = """
+{first}
 from pathlib import Path
 import dagster as dg
 from pipelines.components.deployment import load_deployment
@@ -64,14 +65,17 @@ def export_day(folder: Path, day: str, rows: Iterable[Row]) -> None:
         writer.writerows((day, *row) for row in rows)
 
 
-def write_deployment(folder: Path, files: Mapping[str, str]) -> Path:
-    """Make the package `livedeployment` with these `defs.yaml` files; returns the deployment's folder."""
+def write_deployment(folder: Path, files: Mapping[str, str], first: str = "") -> Path:
+    """Make the package `livedeployment` with these `defs.yaml` files; returns the deployment's folder.
+
+    `first`: Python that is executed before the deployment is loaded.
+    """
     package = folder / "livedeployment"
     (package / "defs").mkdir(parents=True)
     (folder / "pyproject.toml").write_text(_PYPROJECT)
     (package / "__init__.py").touch()
     (package / "defs" / "__init__.py").touch()
-    (package / "definitions.py").write_text(_DEFINITIONS)
+    (package / "definitions.py").write_text(_DEFINITIONS.format(first=first))
     shutil.copytree(SAMPLE, package / "sample")
     for name, text in files.items():
         (package / "defs" / name).mkdir()
@@ -129,7 +133,7 @@ class Live:
 
     def wait_for_backfill(self, backfill: str, seconds: float = 240) -> str:
         """The status in which the backfill ends."""
-        return wait_for(lambda: _ended(self.backfill_status(backfill)), seconds, "the end")
+        return wait_for(lambda: ended(self.backfill_status(backfill)), seconds, "the end")
 
     def launch(self, job: str, tags: Mapping[str, str] = {}, config: Mapping[str, Any] = {}) -> str:
         """Launch a run of a job; returns its id."""
@@ -146,6 +150,19 @@ class Live:
         )["launchRun"]
         assert data["__typename"] == "LaunchRunSuccess", data
         return data["run"]["runId"]
+
+    def switch_on(self, kind: str, name: str) -> None:
+        """Start a `schedule` or a `sensor`."""
+        title = kind.capitalize()
+        selector = {
+            "repositoryName": "__repository__",
+            "repositoryLocationName": "livedeployment.definitions",
+            f"{kind}Name": name,
+        }
+        answer = self.query(
+            f"mutation($of: {title}Selector!) {{ start{title}({kind}Selector: $of) {{ __typename }} }}", of=selector
+        )
+        assert "Error" not in answer[f"start{title}"]["__typename"], answer
 
     def partitions(self, asset: str) -> dict[str, str]:
         """The days of an asset that are not missing: key -> MATERIALIZED or FAILED."""
@@ -236,7 +253,8 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _ended(status: str) -> str | None:
+def ended(status: str) -> str | None:
+    """The status of a backfill, if it is one in which it ends."""
     return status if status.startswith(("COMPLETED", "FAILED", "CANCELED")) else None
 
 
