@@ -2,7 +2,8 @@
 
 Where every partition went well the metadata is attached per partition and one result is returned per asset, which
 Dagster can store in batches. Where some failed, each good partition is reported by itself and the step then fails: the
-good days are green, the failed ones red, and a retry takes up those alone.
+good days are green, the failed ones red, and a retry takes up those alone. A failed partition has no materialization
+whose metadata would say why: it is observed instead, which is shown on its page and turns nothing green.
 """
 
 from __future__ import annotations
@@ -13,12 +14,15 @@ from typing import Any
 
 import dagster as dg
 
-from pipelines.components.failures import failed_partitions
-from pipelines.components.partition_checks import targets_of
+from pipelines.components.failures import failed, failed_partitions
+from pipelines.components.partition_checks import targets_of, verdict_on
+from pipelines.delivery.errors import PipelinesError
 from pipelines.tables.grains import SNAPSHOT
 
 Metadata = Mapping[str, Any]
-Event = dg.MaterializeResult | dg.AssetMaterialization | dg.AssetCheckResult | dg.AssetCheckEvaluation
+Event = (
+    dg.MaterializeResult | dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckResult | dg.AssetCheckEvaluation
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,18 +39,25 @@ class CheckOutcome:
         why = self.metadata.get("why")
         return why.text if isinstance(why, dg.TextMetadataValue) else why
 
+    @classmethod
+    def red(cls, why: str, **more: Any) -> CheckOutcome:
+        """A partition that failed, for this reason."""
+        return cls(passed=False, metadata={"why": why, **more})
+
 
 @dataclass(frozen=True, slots=True)
 class Story:
     """What a run did: per asset and partition its metadata, per check and partition its verdict, and what failed.
 
-    `passing`: the failed partitions whose reason may pass by itself.
+    `observed`: what is to be seen on the pages of failed partitions. `passing`: those of them whose reason may pass by
+    itself.
     """
 
     title: str
     assets: Mapping[dg.AssetKey, Mapping[str, Metadata]]
     checks: Mapping[dg.AssetCheckKey, Mapping[str, CheckOutcome]]
     failed: Mapping[str, str] = field(default_factory=dict)
+    observed: Mapping[dg.AssetKey, Mapping[str, Metadata]] = field(default_factory=dict)
     passing: Collection[str] = ()
     do: str = ""
 
@@ -61,11 +72,60 @@ def tell(context: dg.AssetExecutionContext, story: Story) -> Iterator[Event]:
     for key, partitions in story.assets.items():
         if key in selected:
             yield from _materializations(context, key, partitions, whole=not story.failed)
-    for check, outcomes in story.checks.items():
-        if check in context.selected_asset_check_keys:
-            yield from _evaluations(context, check, outcomes)
+    yield from _seen_and_judged(context, story.observed, story.checks)
     if story.failed:
         raise failed_partitions(story.title, story.failed, story.do, story.passing)
+
+
+def tell_stop(
+    context: dg.AssetExecutionContext,
+    error: PipelinesError,
+    check: dg.AssetCheckKey,
+    partitions: Collection[str],
+    seen_at: dg.AssetKey | None = None,
+) -> Iterator[Event]:
+    """Yield the same reason for all partitions of a run that could do nothing; `seen_at`: the asset whose page says so,
+    by default that of the check.
+
+    Raises:
+        Failure: always; raised after everything was told.
+    """
+    red = {partition: CheckOutcome.red(str(error)) for partition in partitions}
+    observed = {partition: outcome.metadata for partition, outcome in red.items()}
+    yield from _seen_and_judged(context, {seen_at or check.asset_key: observed}, {check: red})
+    raise failed(error, partitions) from error
+
+
+def observations(key: dg.AssetKey, partitions: Mapping[str, Metadata]) -> Iterator[dg.AssetObservation]:
+    """What is to be seen of partitions that are not materialized by it."""
+    for partition, metadata in partitions.items():
+        named = None if partition == SNAPSHOT else partition
+        yield dg.AssetObservation(key, partition=named, metadata=dict(metadata))
+
+
+def verdicts_again(
+    context: dg.AssetExecutionContext, check: dg.AssetCheckKey, partitions: Collection[str]
+) -> Iterator[dg.AssetCheckEvaluation]:
+    """What stands about partitions that a run leaves as they are: a check that says nothing is shown as skipped."""
+    if check not in context.selected_asset_check_keys:
+        return
+    for partition in partitions:
+        said = verdict_on(context.instance, check, None if partition == SNAPSHOT else partition)
+        if said is not None:
+            yield said
+
+
+def _seen_and_judged(
+    context: dg.AssetExecutionContext,
+    observed: Mapping[dg.AssetKey, Mapping[str, Metadata]],
+    checks: Mapping[dg.AssetCheckKey, Mapping[str, CheckOutcome]],
+) -> Iterator[Event]:
+    for key, partitions in observed.items():
+        if key in context.selected_asset_keys:
+            yield from observations(key, partitions)
+    for check, outcomes in checks.items():
+        if check in context.selected_asset_check_keys:
+            yield from _evaluations(context, check, outcomes)
 
 
 def _materializations(

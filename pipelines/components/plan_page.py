@@ -1,4 +1,7 @@
-"""A plan as metadata that Dagster shows: the changes of one partition as Markdown, counts, verdict, cost."""
+"""A plan as metadata that Dagster shows: of each partition its changes; of the run its verdict, ceilings and cost.
+
+What is about the run as a whole has a name that begins with `run_`.
+"""
 
 from __future__ import annotations
 
@@ -16,24 +19,33 @@ from pipelines.components.reasons import as_cell, bounded
 _LONGEST_LIST = 200
 
 
-def plan_metadata(preview: Preview, partition: str) -> dict[str, Any]:
-    """What a dry run says of a partition; verdict, cost and notes are about the run as a whole."""
+def plan_of_partition(preview: Preview, partition: str) -> dict[str, Any]:
+    """What a run would do to one partition: how many keys, and the first changes."""
     counts = preview.counts.get(partition, {})
-    metadata: dict[str, Any] = {f"would_{verb}": counts.get(verb, 0) for verb in Verb}
-    metadata |= {
+    return {
+        **{f"would_{verb}": counts.get(verb, 0) for verb in Verb},
         "changes": dg.MetadataValue.md(_changes(preview, partition)),
-        "verdict": dg.MetadataValue.md(verdict(preview)),
-        "ceilings": dg.MetadataValue.md(_ceilings(preview)),
-        "expected_requests": preview.cost.effort.requests,
-        "expected_requests_rest_on": preview.cost.effort.why,
-        "expected_pace": preview.cost.pace,
+        "run_verdict": dg.MetadataValue.md(verdict(preview)),
     }
-    if preview.cost.seconds is not None:
-        metadata["expected_seconds"] = round(preview.cost.seconds, 1)
+
+
+def plan_of_run(preview: Preview) -> dict[str, Any]:
+    """What a run over all these partitions would cost and be measured by, to be told once."""
+    cost = preview.cost
+    metadata: dict[str, Any] = {
+        "run_partitions": len(preview.partitions),
+        **{f"run_would_{verb}": preview.total(verb) for verb in Verb},
+        "run_ceilings": dg.MetadataValue.md(_ceilings(preview)),
+        "run_expected_requests": cost.effort.requests,
+        "run_expected_requests_rest_on": cost.effort.why,
+        "run_expected_pace": cost.pace,
+    }
+    if cost.seconds is not None:
+        metadata["run_expected_seconds"] = round(cost.seconds, 1)
     if tree := preview.tree():
-        metadata["areas"] = dg.MetadataValue.md("\n".join(_tree(tree)))
+        metadata["run_areas"] = dg.MetadataValue.md("\n".join(_tree(tree)))
     if preview.notes:
-        metadata["notes"] = dg.MetadataValue.md("\n".join(f"- {as_cell(note)}" for note in preview.notes))
+        metadata["run_notes"] = dg.MetadataValue.md("\n".join(f"- {as_cell(note)}" for note in preview.notes))
     return metadata
 
 

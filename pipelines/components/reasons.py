@@ -10,6 +10,8 @@ from pipelines.tables.failures import Broken
 
 SHOWN = 10
 """Rows of a table at most."""
+NO_ROWS = "none"
+"""What stands where a table would have no rows."""
 _COLUMNS = 12
 _LONGEST = 400
 _WORST = (
@@ -18,6 +20,7 @@ _WORST = (
     Outcome.NOT_SENT,
     Outcome.REJECTED,
     Outcome.INVALID,
+    Outcome.QUARANTINED,
     Outcome.NOT_SELECTED,
 )
 _MENDS: Mapping[Outcome, str] = {
@@ -26,6 +29,7 @@ _MENDS: Mapping[Outcome, str] = {
     Outcome.NOT_SENT: "Mend what is said, then run the partition again: only what is missing is sent.",
     Outcome.REJECTED: "Mend the row or the sync's field, and extract again. `pipelines why {sync} {key}`",
     Outcome.INVALID: "Mend the row or the sync's field, and extract again.",
+    Outcome.QUARANTINED: "Mend the rows in the source, then extract the partition again.",
     Outcome.NOT_SELECTED: "Nothing, if that is meant: the sync's `where` or `on_null` leaves it out.",
 }
 _DRY = "dry: "
@@ -54,9 +58,9 @@ def reasons_table(reasons: Mapping[tuple[Outcome, str], Reason], sync: str) -> s
 
 
 def bounded(heads: Sequence[str], rows: Sequence[Sequence[object]], total: int, what: str) -> str:
-    """A table as Markdown, whose first rows are given, with a line for those that are not; `none` without any."""
+    """A table as Markdown, whose first rows are given, with a line for those that are not; `NO_ROWS` without any."""
     if not rows:
-        return "none"
+        return NO_ROWS
     numbers = ["---:" if isinstance(cell, int | float) else "---" for cell in rows[0]]
     lines = [f"| {' | '.join(heads)} |", f"| {' | '.join(numbers)} |"]
     lines += [f"| {' | '.join(as_cell(str(cell)) for cell in row)} |" for row in rows]

@@ -8,15 +8,16 @@ from typing import Any
 
 import dagster as dg
 
-from pipelines.components.events import Event, tell
+from pipelines.components.events import Event, observations, tell, tell_stop, verdicts_again
 from pipelines.components.failures import failed
 from pipelines.components.partition_checks import DELIVERY, partitioned_check
 from pipelines.components.partitions import partitions_in, partitions_of
 from pipelines.components.policy import owners_of
 from pipelines.components.stops import ROOT_TAG, note_stop
 from pipelines.components.sync_columns import delivered_metadata, upsert_metadata
+from pipelines.components.sync_figures import run_line
 from pipelines.components.sync_run import Order, SyncRunner, upserts_of
-from pipelines.components.sync_story import observations, story
+from pipelines.components.sync_story import foreseen, story
 from pipelines.delivery.errors import PipelinesError
 from pipelines.delivery.ledger import Priority
 from pipelines.destinations.base import SyncSpec
@@ -113,13 +114,17 @@ def sync_assets(sync: SyncSpec, table: AnyTable, folder: Path, *, chunk: int | N
             result = SyncRunner(sync, Home.of(), table, folder, progress=_log_progress(context, sync.name)).run(order)
         except PipelinesError as error:
             note_stop(context, sync.name, passing=False)
-            raise failed(error, order.partitions) from error
-        for note in result.report.notes:
+            if order.dry or sync.mode == "dry":
+                raise failed(error, order.partitions) from error
+            yield from tell_stop(context, error, check.key, order.partitions)
+            return
+        for note in [*result.report.notes, run_line(result)]:
             context.log.info("%s: %s", sync.name, note)
         if order.dry or sync.mode == "dry":
             for partition, why in result.missing.items():
                 context.log.warning("%s: %s: %s, so nothing is planned for it", sync.name, partition, why)
-            yield from observations(delivered, sync, result)
+            yield from observations(delivered, foreseen(sync, result))
+            yield from verdicts_again(context, check.key, order.partitions)
             return
         told = story(sync, result, check.key, Calendar.of(table).grain)
         if told.failed:

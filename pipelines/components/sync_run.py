@@ -31,6 +31,7 @@ from pipelines.delivery.report import Report, conservation_gap
 from pipelines.delivery.upsert import UNDELIVERED, Built, Dropped, Outcome, Upsert
 from pipelines.destinations.accounts import Account, read_account
 from pipelines.destinations.base import SyncSpec
+from pipelines.destinations.thresholds import WRONG
 from pipelines.home import Home
 from pipelines.tables.names import quarantine_of, valid_of
 from pipelines.tables.spec import AnyTable
@@ -38,7 +39,6 @@ from pipelines.tables.store import PartitionStore
 
 _NEWER_AT_A_TIME = 7
 _NOT_CHOSEN = "it is not among the keys that were chosen: a later run sends it"
-_WRONG = (Outcome.REJECTED, Outcome.INVALID, Outcome.QUARANTINED)
 
 Progress = Callable[[int, int], None]
 
@@ -62,15 +62,26 @@ class Order:
     sample: int | None = 20
 
 
+@dataclass(slots=True)
+class Made:
+    """What a partition's valid rows became, before anything was planned: upserts, of so many rows, or none and why."""
+
+    upserts: int = 0
+    rows: int = 0
+    dropped: Counter[Outcome] = field(default_factory=Counter)
+
+
 @dataclass(frozen=True, slots=True)
 class PartitionResult:
     """The account of one partition: rows extracted, and how many of them ended with which outcome.
 
-    `removed`, `removal_failed` and `removal_left` (nobody tried) count keys that the source no longer has.
+    `made`: the upserts behind them. `removed`, `removal_failed` and `removal_left` (nobody tried) count keys that the
+    source no longer has.
     """
 
     extracted: int
     counts: Counter[Outcome]
+    made: Made = field(default_factory=Made)
     removed: int = 0
     removal_failed: int = 0
     removal_left: int = 0
@@ -83,7 +94,7 @@ class PartitionResult:
     @property
     def wrong(self) -> int:
         """Rows that were rejected, invalid or quarantined."""
-        return sum(self.counts[outcome] for outcome in _WRONG)
+        return sum(self.counts[outcome] for outcome in WRONG)
 
     @property
     def undelivered(self) -> int:
@@ -169,7 +180,11 @@ class SyncRunner:
                 run = replace(run, partitions=sorted({one.partition for one in wanted.built.upserts}))
             report, foreseen = asyncio.run(self._deliver(account, order, ledger, run, wanted))
         report.notes.extend(wanted.vanishing.notes if wanted.vanishing else ())
-        results = {partition: self._account(store, partition, report, last=present[-1]) for partition in present}
+        made = _made(wanted.built, present)
+        results = {
+            partition: self._account(store, partition, report, made[partition], last=max(present))
+            for partition in present
+        }
         return SyncResult(results, report, missing, time.monotonic() - started, foreseen)
 
     def _plans(self, order: Order) -> bool:
@@ -264,7 +279,9 @@ class SyncRunner:
             found[upsert.partition].append(upsert)
         store.write_all(upserts_of(self.sync.name), {partition: _table(some) for partition, some in found.items()})
 
-    def _account(self, store: PartitionStore, partition: str, report: Report, *, last: str) -> PartitionResult:
+    def _account(
+        self, store: PartitionStore, partition: str, report: Report, made: Made, *, last: str
+    ) -> PartitionResult:
         counts = Counter(report.counts[partition])
         counts[Outcome.QUARANTINED] = store.rows(quarantine_of(self.sync.table), partition)
         # A key that shows the latest of many partitions is taken away in the newest one of the run.
@@ -272,7 +289,7 @@ class SyncRunner:
             counter[partition] if self.sync.dated else counter.total() if partition == last else 0
             for counter in (report.removed, report.removal_failed, report.removal_left)
         )
-        return PartitionResult(store.rows(self.sync.table, partition), counts, *removals)
+        return PartitionResult(store.rows(self.sync.table, partition), counts, made, *removals)
 
 
 def _chosen(built: Built, keys: Collection[str]) -> Built:
@@ -283,6 +300,17 @@ def _chosen(built: Built, keys: Collection[str]) -> Built:
         if one.key not in keys
     ]
     return Built([one for one in built.upserts if one.key in keys], [*built.dropped, *left])
+
+
+def _made(built: Built, partitions: Iterable[str]) -> dict[str, Made]:
+    """What became of each partition's rows."""
+    made = {partition: Made() for partition in partitions}
+    for upsert in built.upserts:
+        made[upsert.partition].upserts += 1
+        made[upsert.partition].rows += len(upsert.rows)
+    for dropped in built.dropped:
+        made[dropped.partition].dropped[dropped.outcome] += len(dropped.rows)
+    return made
 
 
 def _table(upserts: Sequence[Upsert]) -> pa.Table:

@@ -1,29 +1,32 @@
 """What a run of a sync did, partition by partition, as Dagster is told it: metadata, verdicts, a picture."""
 
-from collections.abc import Iterator
+from collections.abc import Collection
 from typing import Any
 
 import dagster as dg
 
 from pipelines.components.events import CheckOutcome, Story
-from pipelines.components.heatmap import Day, calendar
-from pipelines.components.plan_page import plan_metadata
-from pipelines.components.reasons import reasons_table
+from pipelines.components.heatmap import Day, Shade, calendar
+from pipelines.components.plan_page import plan_of_partition, plan_of_run
+from pipelines.components.sync_figures import counts, partition_figures, reasons_of, run_figures, upsert_figures
 from pipelines.components.sync_run import PartitionResult, SyncResult, upserts_of
 from pipelines.delivery.upsert import ACCEPTED, Outcome
 from pipelines.destinations.base import SyncSpec
-from pipelines.tables.grains import SNAPSHOT
+from pipelines.destinations.thresholds import Tolerance
 
 
-def observations(key: dg.AssetKey, sync: SyncSpec, result: SyncResult) -> Iterator[Any]:
-    """A dry run leaves partitions as they are: nothing was delivered, so nothing turns green."""
+def foreseen(sync: SyncSpec, result: SyncResult) -> dict[str, dict[str, Any]]:
+    """What a dry run says of each partition. It leaves them as they are: nothing is delivered, so nothing turns green.
+
+    What it says of the run as a whole stands with the newest partition.
+    """
+    told: dict[str, dict[str, Any]] = {}
     for partition, account in result.results.items():
-        planned = plan_metadata(result.preview, partition) if result.preview else {}
-        yield dg.AssetObservation(
-            key,
-            partition=None if partition == SNAPSHOT else partition,
-            metadata={"dry": True, **planned, **_metadata(sync, partition, account, result)},
-        )
+        planned = plan_of_partition(result.preview, partition) if result.preview else {}
+        told[partition] = {"dry": True, **planned, **partition_figures(sync, partition, account, result)}
+    if result.preview is not None:
+        told[max(told)] |= plan_of_run(result.preview)
+    return told
 
 
 def story(sync: SyncSpec, result: SyncResult, check: dg.AssetCheckKey, grain: str) -> Story:
@@ -32,47 +35,55 @@ def story(sync: SyncSpec, result: SyncResult, check: dg.AssetCheckKey, grain: st
     `check` is that of the delivered asset; `grain` that of its partitions.
     """
     red = {partition: why for partition, account in result.results.items() if (why := _why_red(sync, account, result))}
-    green = {partition: account for partition, account in result.results.items() if partition not in red}
-    told = {partition: _metadata(sync, partition, account, result) for partition, account in green.items()}
-    verdicts = {p: _verdict(sync, p, account, result) for p, account in result.results.items()}
-    if result.results and grain != SNAPSHOT:
-        # Once per run, where Dagster shows it first: at the newest day, or at its verdict where no day is green.
-        shown = told[max(told)] if told else verdicts[max(verdicts)].metadata
-        shown["days"] = dg.MetadataValue.md(_picture(sync, result, grain))
+    failed = {**result.missing, **red}
+    figures = {p: partition_figures(sync, p, account, result) for p, account in result.results.items()}
+    verdicts = {p: _verdict(sync, p, account, result) for p, account in result.results.items() if p not in red}
+    verdicts |= {p: CheckOutcome.red(why, **figures.get(p, {})) for p, why in failed.items()}
+    told = {partition: facts for partition, facts in figures.items() if partition not in red}
+    if result.results:
+        # Once per run, with its newest partition; where that is red, with the verdict on it.
+        newest = max(result.results)
+        shown = told[newest] if newest in told else verdicts[newest].metadata
+        shown |= run_figures(result)
+        if len(result.results) + len(result.missing) > 1:
+            shown["days"] = dg.MetadataValue.md(_picture(sync, result, red, grain))
     return Story(
         title=f"sync {sync.name} (mode {sync.mode}, account {sync.account})",
         assets={
-            dg.AssetKey(upserts_of(sync.name)): {
-                partition: {"dagster/partition_row_count": _rows(account), "rows_in": account.extracted}
-                for partition, account in result.results.items()
-            },
+            dg.AssetKey(upserts_of(sync.name)): {p: upsert_figures(account) for p, account in result.results.items()},
             check.asset_key: told,
         },
         checks={check: verdicts},
-        failed={**result.missing, **red},
+        failed=failed,
+        observed={check.asset_key: {partition: verdicts[partition].metadata for partition in failed}},
         passing=[partition for partition, account in result.results.items() if _passes(account, result)],
         do="Retry the failed partitions when the cause is mended: only what was not delivered is sent. "
         f"A retry delivers the stored rows; for fresh source data select {sync.table} as well.",
     )
 
 
-def _picture(sync: SyncSpec, result: SyncResult, grain: str) -> str:
-    days = {partition: _day(account) for partition, account in result.results.items()}
-    return calendar(days, f"Rows of this run of {sync.name}, by partition", grain)
+def _picture(sync: SyncSpec, result: SyncResult, red: Collection[str], grain: str) -> str:
+    days = {partition: _day(sync, account, red=partition in red) for partition, account in result.results.items()}
+    days |= dict.fromkeys(result.missing, Day(Shade.MISSING))
+    return calendar(days, f"What this run of {sync.name} did, by partition", grain)
 
 
-def _day(account: PartitionResult) -> Day:
-    left = account.counts[Outcome.UNCHANGED] + account.counts[Outcome.SUPERSEDED]
-    return Day(sum(account.counts[outcome] for outcome in ACCEPTED), account.wrong, account.undelivered, left)
+def _day(sync: SyncSpec, account: PartitionResult, *, red: bool) -> Day:
+    sent = sum(account.counts[outcome] for outcome in ACCEPTED)
+    if red:
+        undone = account.undelivered + account.removal_failed + account.removal_left + abs(account.gap)
+        return Day(Shade.RED, undone or account.wrong, sent)
+    if _why_yellow(sync, account):
+        return Day(Shade.YELLOW, account.wrong, sent)
+    if sent:
+        return Day(Shade.GREEN, sent, sent)
+    return Day(Shade.GREY, account.counts[Outcome.UNCHANGED] + account.counts[Outcome.SUPERSEDED])
 
 
 def _why_red(sync: SyncSpec, account: PartitionResult, result: SyncResult) -> str:
     """Why a partition may not be green; empty if it may."""
-    if account.red:
-        return f"{account.red}. {result.report.stopped}".rstrip()
-    if sync.fail_above is not None and sync.fail_above.exceeded(account.wrong, account.extracted):
-        return f"{account.wrong} of {account.extracted} rows were rejected, invalid or quarantined (fail_above)"
-    return ""
+    undone = account.red and ". ".join(filter(None, (account.red, result.report.stopped)))
+    return "; ".join(filter(None, (undone, _crossed("fail_above", sync.fail_above, account))))
 
 
 def _passes(account: PartitionResult, result: SyncResult) -> bool:
@@ -81,52 +92,27 @@ def _passes(account: PartitionResult, result: SyncResult) -> bool:
     return bool(undone) and not account.gap and (result.report.passing or not result.report.stopped)
 
 
+def _why_yellow(sync: SyncSpec, account: PartitionResult) -> str:
+    """Why a partition that did not fail is not quite well; empty if it is."""
+    return _crossed("warn_above", sync.warn_above, account)
+
+
+def _crossed(field: str, bounds: Tolerance | None, account: PartitionResult) -> str:
+    """Which bounds were crossed by what, in words; empty: none."""
+    if bounds is None:
+        return ""
+    return "; ".join(f"{field}: {one}" for one in bounds.crossed(account.counts, account.extracted))
+
+
 def _verdict(sync: SyncSpec, partition: str, account: PartitionResult, result: SyncResult) -> CheckOutcome:
-    red = _why_red(sync, account, result)
-    yellow = sync.warn_above is not None and sync.warn_above.exceeded(account.wrong, account.extracted)
+    """Of a partition that did not fail: green, or yellow where too much of it was refused."""
+    yellow = _why_yellow(sync, account)
     return CheckOutcome(
-        passed=not red and not yellow,
-        severity=dg.AssetCheckSeverity.ERROR if red else dg.AssetCheckSeverity.WARN,
+        passed=not yellow,
+        severity=dg.AssetCheckSeverity.WARN,
         metadata={
-            **_counts(account),
-            "why": red or (f"{account.wrong} rows were rejected, invalid or quarantined" if yellow else "all is well"),
-            "reasons": dg.MetadataValue.md(reasons_table(result.report.reasons[partition], sync.name)),
+            "why": yellow or "all is well",
+            **counts(account),
+            "reasons": dg.MetadataValue.md(reasons_of(sync, partition, account, result)),
         },
     )
-
-
-def _rows(account: PartitionResult) -> int:
-    """Rows that became upserts."""
-    return account.extracted - sum(
-        account.counts[outcome] for outcome in (Outcome.QUARANTINED, Outcome.NOT_SELECTED, Outcome.INVALID)
-    )
-
-
-def _counts(account: PartitionResult) -> dict[str, int]:
-    counts = {"extracted": account.extracted, **{str(outcome): account.counts[outcome] for outcome in Outcome}}
-    apart = {
-        "removed": account.removed,
-        "removal_failed": account.removal_failed,
-        "removal_left": account.removal_left,
-    }
-    return counts | {name: count for name, count in apart.items() if count}
-
-
-def _metadata(sync: SyncSpec, partition: str, account: PartitionResult, result: SyncResult) -> dict[str, Any]:
-    wire = result.report.traffic.partitions[partition]
-    metadata: dict[str, Any] = {
-        "mode": sync.mode,
-        **_counts(account),
-        "dagster/partition_row_count": _rows(account) - account.counts[Outcome.REJECTED] - account.undelivered,
-        "requests": wire.requests,
-        "retries": wire.retries,
-        "waited_for_limit_s": round(wire.waited_s, 3),
-        "sent_bytes": wire.sent_bytes,
-        "received_bytes": wire.received_bytes,
-    }
-    for percent in (50, 95):
-        if (seconds := wire.percentile(percent)) is not None:
-            metadata[f"answer_p{percent}_s"] = round(seconds, 4)
-    if result.report.reasons[partition]:
-        metadata["reasons"] = dg.MetadataValue.md(reasons_table(result.report.reasons[partition], sync.name))
-    return metadata

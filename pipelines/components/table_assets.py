@@ -8,8 +8,7 @@ from typing import Any
 
 import dagster as dg
 
-from pipelines.components.events import CheckOutcome, Event, Story, tell
-from pipelines.components.failures import failed
+from pipelines.components.events import CheckOutcome, Event, Story, tell, tell_stop
 from pipelines.components.partition_checks import CONTRACT, partitioned_check
 from pipelines.components.partitions import partitions_in, partitions_of
 from pipelines.components.policy import owners_of
@@ -22,6 +21,8 @@ from pipelines.tables.names import quarantine_of, valid_of
 from pipelines.tables.sources.wanted import Undated
 from pipelines.tables.spec import AnyTable, CatalogueSpec, SourceSpec, TableSpec
 from pipelines.tables.store import PartitionStore
+
+_WELL = "all is well"
 
 
 def table_assets(table: AnyTable, folder: Path, *, chunk: int | None) -> list[dg.AssetsDefinition | dg.AssetSpec]:
@@ -66,18 +67,20 @@ def table_assets(table: AnyTable, folder: Path, *, chunk: int | None) -> list[dg
         pool=f"table_{table.name}",
     )
     def _extract(context: dg.AssetExecutionContext) -> Iterator[Event]:
+        asked = partitions_in(context)
         try:
             store = PartitionStore(Home.of().store_url)
             extracted = extract(
                 table,
-                partitions_in(context),
+                asked,
                 base=folder,
                 store=store,
                 environ=os.environ,
                 now=datetime.now(UTC),
             )
         except PipelinesError as error:
-            raise failed(error) from error
+            yield from tell_stop(context, error, check.key, asked, seen_at=raw)
+            return
         for line in _beside(table, extracted):
             context.log.warning(line)
         yield from tell(context, _story(table, extracted, store, (raw, valid, quarantine), check.key))
@@ -119,6 +122,7 @@ def _story(
 ) -> Story:
     raw, valid, quarantine = keys
     good = {partition: facts for partition, facts in extracted.partitions.items() if facts.failed is None}
+    bad = {p: str(facts.failed) for p, facts in extracted.partitions.items() if facts.failed is not None}
     files = {partition: store.address(quarantine_of(table.name), partition) for partition in good}
     verdicts = {partition: _verdict(facts, files[partition]) for partition, facts in good.items()}
     told = {
@@ -136,8 +140,9 @@ def _story(
     return Story(
         title=f"table {table.name}",
         assets=told,
-        checks={check: verdicts},
-        failed={p: str(facts.failed) for p, facts in extracted.partitions.items() if facts.failed is not None},
+        checks={check: verdicts | {p: CheckOutcome.red(why) for p, why in bad.items()}},
+        failed=bad,
+        observed={raw: {p: {"why": why} for p, why in bad.items()}},
         do="The other partitions are stored. Mend the source, then retry the failed ones.",
     )
 
@@ -169,6 +174,7 @@ def _metadata(facts: PartitionFacts, rows: int) -> dict[str, Any]:
 def _verdict(facts: PartitionFacts, file: str) -> CheckOutcome:
     """Yellow where rows were quarantined: which rules they broke, some of the rows, and the file with all of them."""
     told: dict[str, Any] = {
+        "why": f"{facts.quarantined} of {facts.extracted} rows break the contract" if facts.quarantined else _WELL,
         "extracted": facts.extracted,
         "quarantined": facts.quarantined,
         "rules": dg.MetadataValue.md(rules_table(facts.broken)),
@@ -182,5 +188,8 @@ def _verdict(facts: PartitionFacts, file: str) -> CheckOutcome:
 def _with_undated(verdict: CheckOutcome, table: AnyTable, undated: Undated) -> CheckOutcome:
     """Yellow as well: rows of the source that belong to no partition, told with the newest one of the run."""
     rows = sample_table(undated.sample, undated.count, table.columns.mapped.values())
-    told = {"undated": undated.count, "undated_rows": dg.MetadataValue.md(rows)}
+    why = f"{undated.count} rows of the source have no date that can be read"
+    if not verdict.passed:
+        why = f"{verdict.metadata['why']}; {why}"
+    told = {"why": why, "undated": undated.count, "undated_rows": dg.MetadataValue.md(rows)}
     return CheckOutcome(passed=False, severity=verdict.severity, metadata={**verdict.metadata, **told})

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -33,6 +33,7 @@ STOPS = (AccountStopped, AccountUnavailable)
 """What a call raises when nothing more may go out in this run."""
 
 _partition: ContextVar[str | None] = ContextVar("partition", default=None)
+_delivering: ContextVar[bool] = ContextVar("delivering", default=False)
 _log = logging.getLogger(__name__)
 
 _STRIKES = 3
@@ -69,13 +70,18 @@ class Patience:
 
 
 @contextmanager
-def for_partition(partition: str) -> Iterator[None]:
-    """Requests of this task deliver upserts of the partition: they are counted for it, and refusals are strikes."""
-    token = _partition.set(partition)
+def serving(partitions: Iterable[str], *, delivering: bool = False) -> Iterator[None]:
+    """Requests of this task serve upserts of these partitions: if it is only one, they are counted for it.
+
+    `delivering`: they deliver the upserts, so that refusals are strikes.
+    """
+    served = {*partitions}
+    tokens = _partition.set(served.pop() if len(served) == 1 else None), _delivering.set(delivering)
     try:
         yield
     finally:
-        _partition.reset(token)
+        _partition.reset(tokens[0])
+        _delivering.reset(tokens[1])
 
 
 class Caller:
@@ -210,7 +216,7 @@ class Caller:
             self._pace.speed_up()
             if request.method != "GET":
                 self._strikes = 0
-        elif answer.status in (402, 403) and _partition.get() is not None:
+        elif answer.status in (402, 403) and _delivering.get():
             self._strike(answer)
         elif answer.status == 401:
             self._gate.stop_now(

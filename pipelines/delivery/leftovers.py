@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from pipelines.delivery.caller import STOPS, Caller
+from pipelines.delivery.caller import STOPS, Caller, serving
 from pipelines.delivery.destination import Destination
 from pipelines.delivery.fingerprint import fingerprint
 from pipelines.delivery.ledger import Attempt, Record, Turn
@@ -41,7 +41,8 @@ async def read_back_all(
 
     async def look(attempt: Attempt) -> None:
         async with gate:
-            await _look(destination, caller, attempt, settled)
+            with serving([attempt.upsert.partition]):
+                await _look(destination, caller, attempt, settled)
 
     await asyncio.gather(*map(look, attempts))
     return settled

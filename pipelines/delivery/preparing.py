@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
 
-from pipelines.delivery.caller import STOPS, Caller
+from pipelines.delivery.caller import STOPS, Caller, serving
 from pipelines.delivery.destination import Destination, Found, Ordered, Reducing, Remembering
 from pipelines.delivery.fingerprint import fingerprint
 from pipelines.delivery.planning import Planner
@@ -45,7 +45,8 @@ class Preparation:
         if self.caller.stopped is not None or not to_send:
             return work
         try:
-            refused = await self.destination.vet(to_send, self.caller)
+            with serving(upsert.partition for upsert in to_send):
+                refused = await self.destination.vet(to_send, self.caller)
         except STOPS as stop:
             self.caller.stop(stop)
             return work

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from sqlalchemy import Connection
 
-from pipelines.delivery.caller import STOPS, Caller
+from pipelines.delivery.caller import STOPS, Caller, serving
 from pipelines.delivery.destination import Destination, Ordered
 from pipelines.delivery.ledger import Attempt, Known, Ledger, Run, Scope, Turn
 from pipelines.delivery.ledger.reads import read_later
@@ -111,9 +111,17 @@ class Remover:
     async def _one(self, removal: Removal, gate: asyncio.Semaphore) -> Verdict:
         async with gate:
             try:
-                return await self.destination.remove(removal.key, removal.payload, self.caller)
+                with serving([self._told_with(removal)]):
+                    return await self.destination.remove(removal.key, removal.payload, self.caller)
             except STOPS as stop:
                 return Verdict(Outcome.NOT_SENT, str(stop))
+
+    def _told_with(self, removal: Removal) -> str:
+        """The partition that the requests of a removal are counted for.
+
+        A key that shows the latest of many partitions is taken away by the newest one of the run.
+        """
+        return removal.partition if self._by_partition else max(self.run.partitions, default=removal.partition)
 
     def _note(self, done: Sequence[tuple[Removal, Verdict]], *, reserve: int) -> None:
         now = self.clock()

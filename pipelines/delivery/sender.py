@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Self
 
-from pipelines.delivery.caller import MAYBE_LANDED, STOPS, Caller, for_partition
+from pipelines.delivery.caller import MAYBE_LANDED, STOPS, Caller, serving
 from pipelines.delivery.destination import Destination
 from pipelines.delivery.errors import LedgerError
 from pipelines.delivery.fingerprint import fingerprint
@@ -103,7 +103,7 @@ class Sender:
     async def _work(self) -> None:
         while True:
             batch = await self._queue.get()
-            with for_partition(batch[0][0].partition):
+            with serving((upsert.partition for upsert, _ in batch), delivering=True):
                 verdicts = await self._deliver([upsert for upsert, _ in batch])
             for (upsert, state), verdict in zip(batch, verdicts, strict=True):
                 self._done.append(Record(upsert, verdict, state.payload if state else None))

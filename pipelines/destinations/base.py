@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from pipelines.delivery.cycles import no_cycles
 from pipelines.delivery.destination import Destination
 from pipelines.delivery.errors import ConfigurationError
-from pipelines.delivery.gates import Ceiling, Ceilings
+from pipelines.delivery.gates import Ceilings
 from pipelines.delivery.upsert import Built, Outcome, Payload
 from pipelines.delivery.wording import NAME
 from pipelines.destinations.accounts import Account, Settings
@@ -20,36 +20,8 @@ from pipelines.destinations.building import FRAME, Shaped, assemble, check_conse
 from pipelines.destinations.columns import Columns, Problem, require, unknown
 from pipelines.destinations.conditions import check_columns, check_condition
 from pipelines.destinations.sent import Sent
+from pipelines.destinations.thresholds import Threshold, Tolerance
 from pipelines.owners import OWNER
-
-
-class Threshold(BaseModel):
-    """A bound on rows that went wrong; exceeded where either part is."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    percent: float | None = Field(default=None, description="Percent of the partition's rows.")
-    count: int | None = Field(default=None, description="Number of rows.")
-
-    @model_validator(mode="after")
-    def _bounded(self) -> Threshold:
-        if self.percent is None and self.count is None:
-            msg = "a threshold needs percent or count"
-            raise ValueError(msg)
-        # Not as constraints of the fields: Dagster resolves no nested model whose fields have any.
-        if not 0 <= (self.percent or 0) <= 100 or (self.count or 0) < 0:
-            msg = "percent is from 0 to 100, count is 0 or more"
-            raise ValueError(msg)
-        return self
-
-    def ceiling(self) -> Ceiling:
-        """The same as a bound on what one plan may do."""
-        return Ceiling(percent=self.percent, count=self.count)
-
-    def exceeded(self, wrong: int, rows: int) -> bool:
-        """Whether `wrong` of `rows` rows are more than the bound allows."""
-        by_count = self.count is not None and wrong > self.count
-        return by_count or (self.percent is not None and wrong * 100 > self.percent * rows)
 
 
 class CeilingsSpec(BaseModel):
@@ -151,13 +123,14 @@ class SyncSpec(BaseModel, ABC):
     send_when: list[str] | None = Field(
         default=None, description="Fields whose change is sent; by default every field that the sync sends."
     )
-    warn_above: Threshold | None = Field(
-        default=Threshold(count=0),
-        description="Rejected, invalid and quarantined rows above this turn a partition yellow.",
+    warn_above: Tolerance | None = Field(
+        default=Tolerance(count=0),
+        description="Rejected, invalid and quarantined rows above this turn a partition yellow: all of them together "
+        "(`{percent: 5, count: 100}`), or each kind by itself (`{rejected: {count: 0}, quarantined: {percent: 5}}`).",
     )
-    fail_above: Threshold | None = Field(
+    fail_above: Tolerance | None = Field(
         default=None,
-        description="Rejected, invalid and quarantined rows above this turn a partition red; by default none do.",
+        description="The same for red; by default no such row turns a partition red.",
     )
 
     ceilings: CeilingsSpec = Field(

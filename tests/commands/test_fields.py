@@ -139,7 +139,8 @@ def test_the_packages_own_variables_are_all_there(page: str) -> None:
     ("section", "field", "kind", "default"),
     [
         ("Every sync", "mode", "one of `sandbox`, `dry`, `live`", "**required**"),
-        ("Every sync", "warn_above", "[Threshold](#threshold) or `null`", "`{count: 0}`"),
+        ("Every sync", "warn_above", "[Tolerance](#tolerance) or `null`", "`{count: 0}`"),
+        ("Tolerance", "rejected", "[Threshold](#threshold)", ""),
         ("Every sync", "send_when", "list of text", ""),
         ("Every table", "rules", "list of [Rule](#rule)", ""),
         ("Rule", "required", "yes/no", "`false`"),

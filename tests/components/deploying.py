@@ -14,6 +14,7 @@ import pytest
 
 import pipelines
 from pipelines.components.deployment import build_deployment
+from pipelines.delivery.upsert import Outcome
 from pipelines.destinations.base import SyncSpec
 from pipelines.home import Home, SandboxCard
 from pipelines.sandbox import Control
@@ -116,8 +117,9 @@ class Told:
 
     def counts(self, sync: str) -> dict[str | None, dict[str, int]]:
         """Rows by outcome, and `extracted`, of each partition of a sync; what is 0 is left out."""
+        named = {"extracted", *Outcome, "removed", "removal_failed", "removal_left"}
         return {
-            partition: {name: number for name, number in facts.items() if isinstance(number, int) and number}
+            partition: {name: facts[name] for name in facts if name in named and facts[name]}
             for partition, facts in self.facts(sync).items()
         }
 

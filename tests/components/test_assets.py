@@ -12,6 +12,7 @@ DAYS = ("2013-01-01", "2013-01-02", "2013-01-03")
 RAW, VALID, QUARANTINE = TABLE, f"{TABLE}_valid", f"{TABLE}_quarantine"
 ASSETS = (RAW, VALID, QUARANTINE)
 BROKEN = DAYS[1]
+WELL = {"why": "all is well", "extracted": 4, "quarantined": 0, "rules": "none"}
 GOOD = tuple(day for day in DAYS if day != BROKEN)
 
 
@@ -45,13 +46,14 @@ def test_a_day_goes_from_its_file_to_both_boards(whole: Deployment) -> None:
         (facts,) = extracted.materialized(asset).values()
         counts = {"dagster/partition_row_count": rows, "rows_in": 4, "valid": 4, "quarantined": 0}
         assert facts.items() >= counts.items()
-    assert extracted.facts(VALID) == {DAYS[0]: {"extracted": 4, "quarantined": 0, "rules": "none"}}
+    assert extracted.facts(VALID) == {DAYS[0]: WELL}
 
     for told, sync in zip(whole.both(DAYS[0]), (BOARD, FLOOR), strict=True):
         assert told.success
         assert told.counts(sync) == {DAYS[0]: {"extracted": 4, "accepted": 4}}
         assert set(told.materialized(f"{sync}_upserts")) == set(told.materialized(sync)) == {DAYS[0]}
-        assert told.materialized(sync)[DAYS[0]].items() >= {"mode": "sandbox", "accepted": 4, "requests": 4}.items()
+        assert told.materialized(sync)[DAYS[0]].items() >= {"mode": "sandbox", "accepted": 4}.items()
+        assert told.materialized(sync)[DAYS[0]]["requests"] == whole.requests(sync) >= 4
     assert whole.board() == {
         "departures-EWR-AA": "10",
         "on_time_pct-EWR-AA": "81.5",
@@ -94,7 +96,10 @@ def test_a_broken_file_fails_its_day_alone(whole: Deployment) -> None:
     for asset in ASSETS:
         assert set(told.materialized(asset)) == set(GOOD)
         assert whole.statuses(asset) == {**dict.fromkeys(GOOD, "MATERIALIZED"), BROKEN: "FAILED"}
-    assert told.facts(VALID) == dict.fromkeys(GOOD, {"extracted": 4, "quarantined": 0, "rules": "none"})
+    (why,) = told.facts(VALID)[BROKEN].values()
+    assert told.facts(VALID) == {**dict.fromkeys(GOOD, WELL), BROKEN: {"why": why}}
+    assert told.observed(RAW) == {BROKEN: {"why": why}}
+    assert f"kpi_{BROKEN}.csv" in why
     assert f"table {TABLE}: 1 partition(s) failed.\n{BROKEN}: " in told.failure
     assert f"kpi_{BROKEN}.csv" in told.failure
     assert told.failure.endswith("Mend the source, then retry the failed ones.")
@@ -104,7 +109,11 @@ def test_the_good_days_of_a_partly_failed_range_are_delivered(partly_broken: Dep
     """A sync over the whole range delivers what is stored; of the other day it says which table to select."""
     for told, sync in zip(partly_broken.both(DAYS[0], DAYS[-1]), (BOARD, FLOOR), strict=True):
         assert not told.success
-        assert set(told.materialized(sync)) == set(told.checks(sync)) == set(GOOD)
+        assert set(told.materialized(sync)) == set(GOOD)
+        assert {day: one.passed for day, one in told.checks(sync).items()} == {
+            **dict.fromkeys(GOOD, True),
+            BROKEN: False,
+        }
         assert partly_broken.statuses(sync) == {**dict.fromkeys(GOOD, "MATERIALIZED"), BROKEN: "FAILED"}
         assert f"{BROKEN}: the table {TABLE} was never extracted for it" in told.failure
         assert f"select {TABLE} as well" in told.failure
@@ -226,17 +235,17 @@ def test_a_dry_run_sends_nothing_and_turns_nothing_green(whole: Deployment) -> N
     (facts,) = told.observed(BOARD).values()
     assert facts.items() >= {"dry": True, "not_sent": 4, "requests": 0}.items()
     assert "dry: would create" in facts["reasons"]
-    assert facts.items() >= {"would_create": 4, "would_update": 0, "expected_requests": 4}.items()
+    assert facts.items() >= {"would_create": 4, "would_update": 0, "run_expected_requests": 4}.items()
     assert '| departures-EWR-AA | create |  |  | {"name":"' in facts["changes"]
-    assert facts["verdict"] == "nothing stands in the way"
-    assert "| removed | 0 | 100 keys and 10 % of the keys delivered so far | 100 |" in facts["ceilings"]
+    assert facts["run_verdict"] == "nothing stands in the way"
+    assert "| removed | 0 | 100 keys and 10 % of the keys delivered so far | 100 |" in facts["run_ceilings"]
     assert whole.statuses(BOARD) == {}
     assert whole.control.counts()["requests"] == 0
     assert whole.deliver(BOARD, DAYS[0]).counts(BOARD) == {DAYS[0]: {"extracted": 4, "accepted": 4}}
 
 
 def test_a_dry_run_shows_the_changes_of_each_day(whole: Deployment) -> None:
-    """Each partition is observed with its own changes, old and new, and with what would stop the run."""
+    """Each partition is observed with its own changes, old and new; what is about the run says so, and stands once."""
     for day, value in (DAYS[0], 10), (DAYS[1], 12):
         whole.export(day, [("EWR-AA", "departures", value)])
         whole.extract(day)
@@ -249,7 +258,14 @@ def test_a_dry_run_shows_the_changes_of_each_day(whole: Deployment) -> None:
     assert (told[DAYS[0]]["changes"], told[DAYS[0]]["would_update"]) == ("none", 0)
     assert (told[DAYS[1]]["would_update"], told[DAYS[0]]["superseded"]) == (1, 1)
     assert "| departures-EWR-AA | update | value | 10 | 12 |" in told[DAYS[1]]["changes"]
-    assert all("override_ceilings" in facts["verdict"] for facts in told.values())
+    of_run = {day: {name for name in facts if name.startswith("run_")} for day, facts in told.items()}
+    assert of_run[DAYS[0]] == {"run_verdict"}
+    assert all("override_ceilings" in facts["run_verdict"] for facts in told.values())
+    newest = told[DAYS[1]]
+    assert newest.items() >= {"run_partitions": 2, "run_would_update": 1, "run_expected_requests": 1}.items()
+    assert of_run[DAYS[1]] > {"run_ceilings", "run_expected_pace", "run_expected_requests_rest_on"}
+    left = {"verdict", "ceilings", "areas", "notes", "expected_requests", "expected_seconds", "expected_pace"}
+    assert not any(left & facts.keys() for facts in told.values())
 
 
 def test_a_sync_in_mode_dry_needs_no_account(deploy: Deploy) -> None:

@@ -72,11 +72,36 @@ def test_more_refused_rows_than_allowed_turn_the_day_red(deploy: Deploy) -> None
     refuse_one_key(deployment)
     told = deployment.deliver(BOARD, DAY)
     assert not told.success
-    assert f"{DAY}: 1 of 4 rows were rejected, invalid or quarantined (fail_above)" in told.failure
+    assert f"{DAY}: fail_above: 1 rejected of 4 rows, more than {{count: 0}} allows" in told.failure
     (check,) = told.checks(BOARD).values()
     assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.ERROR)
     assert deployment.statuses(BOARD) == {DAY: "FAILED"}
     assert deployment.statuses(f"{BOARD}_upserts") == {DAY: "MATERIALIZED"}
+
+
+def test_each_kind_of_wrong_row_has_a_bound_of_its_own(deploy: Deploy) -> None:
+    """Quarantined rows are tolerated, a refused one is not: the day turns red, and says which bound was crossed."""
+    bounds = {"rejected": {"count": 0}, "quarantined": {"percent": 50}}
+    warning = {"count": 5, "quarantined": {"count": 0}}
+    deployment = deploy(syncs=[board(fail_above=bounds, warn_above=warning)])
+    deployment.export(DAY, [*ROWS, ("JFK-DL", "departures", "many")])
+    deployment.extract(DAY)
+    told = deployment.deliver(BOARD, DAY)
+    assert told.success
+    assert told.checks(BOARD)[DAY].severity is dg.AssetCheckSeverity.WARN
+    why = told.facts(BOARD)[DAY]["why"]
+    assert why == "warn_above: 1 quarantined of 5 rows, more than {quarantined: {count: 0}} allows"
+
+    deployment.export(DAY, [("EWR-AA", "departures", 11), *ROWS[1:], ("JFK-DL", "departures", "many")])
+    deployment.extract(DAY)
+    refuse_one_key(deployment)
+    told = deployment.deliver(BOARD, DAY)
+    assert not told.success
+    assert told.checks(BOARD)[DAY].severity is dg.AssetCheckSeverity.ERROR
+    why = told.facts(BOARD)[DAY]["why"]
+    assert why == "fail_above: 1 rejected of 5 rows, more than {rejected: {count: 0}} allows"
+    assert why in told.failure
+    assert deployment.statuses(BOARD) == {DAY: "FAILED"}
 
 
 def test_no_warning_where_none_is_wanted(deploy: Deploy) -> None:
@@ -189,10 +214,11 @@ def test_a_sandbox_that_never_was_ends_with_one_sentence(extracted: Deployment, 
     (home.path / "sandbox.json").unlink()
     told = extracted.deliver(BOARD, DAY)
     assert not told.success
-    assert told.checks(BOARD) == {}
-    assert told.failure == (
+    sentence = (
         "account stativate: the sandbox of this home was never started. Run `pipelines sandbox` or `pipelines dev`."
     )
+    assert told.failure == sentence
+    assert told.facts(BOARD) == {DAY: {"why": sentence}}
 
 
 def test_a_new_sandbox_starts_without_a_state(extracted: Deployment, sandbox_home: Home, home: Home) -> None:

@@ -7,9 +7,9 @@ import re
 import xml.etree.ElementTree as ET
 from datetime import date, timedelta
 
-from pipelines.components.heatmap import Day, calendar
+from pipelines.components.heatmap import Day, Shade, calendar
 
-GOOD, EMPTY = Day(5, 0, 0), Day(0, 0, 0, 7)
+GOOD, EMPTY = Day(Shade.GREEN, 5, 5), Day(Shade.GREY, 7)
 NAMED = re.compile(r"[A-Z][a-z]{2} \d{4}")
 
 
@@ -32,28 +32,51 @@ def months(picture: ET.Element) -> list[str]:
     return [part.text for part in picture if part.text and NAMED.fullmatch(part.text)]
 
 
-def test_the_worst_of_a_day_gives_its_colour_and_number() -> None:
-    """Undelivered rows are red, wrong ones yellow; a day on which nothing was sent is grey with the rows left alone."""
+def test_each_day_has_the_colour_of_its_verdict_and_the_number_behind_it() -> None:
+    """Red, yellow and grey as they are told; a missing day is drawn too, without a number; green is darker for more."""
     days = {
         "2013-01-01": GOOD,
         "2013-01-02": EMPTY,
-        "2013-01-03": Day(5, 2, 0),
-        "2013-01-04": Day(5, 2, 1),
+        "2013-01-03": Day(Shade.YELLOW, 2, 5),
+        "2013-01-04": Day(Shade.RED, 1, 5),
+        "2013-01-05": Day(Shade.MISSING),
+        "2013-01-06": Day(Shade.GREEN, 1, 1),
     }
-    assert cells(drawn(days)) == [
+    picture = drawn(days)
+    assert cells(picture) == [
         ("#2a8f50", "1", "5"),
         ("#e4e7eb", "2", "7"),
         ("#f6c244", "3", "2"),
-        ("#d64545", "4", "1"),
+        ("#c93434", "4", "1"),
+        ("#d9f2e0", "6", "1"),
     ]
+    (missing,) = [part for part in picture if part.get("stroke-dasharray") and part.get("width") == "41"]
+    after = list(picture)[list(picture).index(missing) + 1 :]
+    assert [part.text for part in after[:2]] == ["5", "\u2013"]
+    assert {part.text for part in picture} >= {"\u2715", "!"}
 
 
 def test_the_picture_says_what_its_colours_mean() -> None:
-    """A title, a legend of four colours with their totals, and what the numbers are."""
-    texts = [part.text or "" for part in drawn({"2013-01-01": GOOD, "2013-01-02": Day(1, 2, 3, 4)})]
-    assert texts[1] == "A title"
-    for words in ("6 rows sent", "4 rows unchanged", "2 rows rejected", "3 rows failed", "The number in a square"):
-        assert any(words in text for text in texts), words
+    """A title, a legend of five colours with how many partitions have each, and what the numbers are."""
+    days = {
+        "2013-01-07": GOOD,
+        "2013-01-14": GOOD,
+        "2013-01-21": Day(Shade.YELLOW, 2),
+        "2013-01-28": Day(Shade.RED, 1),
+        "2013-02-04": Day(Shade.MISSING),
+    }
+    for grain, unit in (("daily", "day"), ("weekly", "week"), ("monthly", "month")):
+        texts = [part.text or "" for part in drawn(days, grain)]
+        assert texts[1] == "A title"
+        for words in (
+            f"2 {unit}s: rows were sent",
+            f"0 {unit}s: nothing to send",
+            f"1 {unit}: delivered, but",
+            f"1 {unit}: failed",
+            f"1 {unit}: missing",
+            "In a square: rows that were sent",
+        ):
+            assert any(text.startswith(words) for text in texts), words
 
 
 def test_a_year_has_a_column_per_week_and_the_names_of_its_months() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pipelines.delivery.breaker import BreakerPolicy
-from pipelines.delivery.caller import STOPS, AccountRules, Caller, Patience, for_partition
+from pipelines.delivery.caller import STOPS, AccountRules, Caller, Patience, serving
 from pipelines.delivery.deadline import Deadline
 from pipelines.delivery.destination import Window
 from pipelines.delivery.errors import AccountUnavailable, CredentialsRefused, PlanRefused
@@ -36,6 +36,7 @@ class Line:
         self.left: list[float] = []
         self.in_flight = 0
         self.most_in_flight = 0
+        self.traffic = Traffic()
         self._alarms: list[float] = []
 
     def clock(self) -> float:
@@ -70,7 +71,7 @@ class Line:
             AccountRules("acc", "http://127.0.0.1:9", frozenset(), **dict(rules)),
             self,
             Pace(windows, clock=self.clock, sleep=self.sleep),
-            Traffic(),
+            self.traffic,
             patience,
             deadline=None if minutes is None else Deadline(START + minutes * 60, minutes),
             clock=self.clock,
@@ -97,7 +98,7 @@ async def ended(caller: Caller, request: Request = SAFE) -> Exchange | str:
 async def test_a_refused_media_type_names_only_a_setting_that_there_is(setting: str, do: str) -> None:
     """415 ends the run with advice that can be followed: not every account can choose its media type."""
     caller = Line(lambda _: answer(415)).caller(rules={"media_type_setting": setting})
-    assert (await ended(caller, READ)).endswith(f"415, the media type is refused. {do}")
+    assert str(await ended(caller, READ)).endswith(f"415, the media type is refused. {do}")
 
 
 SICK = [
@@ -358,7 +359,7 @@ async def test_three_refused_requests_in_a_row_stop_the_account(status: int) -> 
     """The third request that an upsert's delivery is refused for is the last one; its own answer is still told."""
     line = Line(lambda _: answer(status, {"message": "not in your plan"}))
     caller = line.caller()
-    with for_partition("2013-01-01"):
+    with serving(["2013-01-01"], delivering=True):
         for _ in range(3):
             assert (await caller(SAFE)).status == status  # pyright: ignore[reportAttributeAccessIssue] - an answer
         with pytest.raises(PlanRefused, match=f"3 requests in a row .* the last with {status} .*not in your plan"):
@@ -371,7 +372,7 @@ async def test_an_accepted_write_ends_the_row_of_refusals_a_read_does_not() -> N
     replies = iter([403, 403, 200, 403, 403, 200, 403])
     line = Line(lambda _: answer(next(replies)))
     caller = line.caller()
-    with for_partition("2013-01-01"):
+    with serving(["2013-01-01"], delivering=True):
         for _ in range(5):
             await caller(SAFE)
         assert caller.stopped is None
@@ -386,4 +387,20 @@ async def test_refused_look_ups_outside_of_a_delivery_are_no_strikes() -> None:
     caller = line.caller()
     for _ in range(9):
         await caller(READ)
+    with serving(["2013-01-01"]):
+        for _ in range(9):
+            await caller(READ)
     assert caller.stopped is None
+
+
+async def test_a_request_is_counted_for_the_one_partition_that_it_serves() -> None:
+    """One that serves several partitions, or none, is counted for the run alone; within a wait and a retry as well."""
+    replies = iter([503, 200, 200, 200])
+    line = Line(lambda _: answer(next(replies)))
+    caller = line.caller(Patience())
+    for served in (["2013-01-01"], ["2013-01-01", "2013-01-01"], ["2013-01-01", "2013-01-02"]):
+        with serving(served):
+            await caller(SAFE)
+    of_day = line.traffic.partitions
+    assert {day: (wire.requests, wire.retries) for day, wire in of_day.items()} == {"2013-01-01": (3, 1)}
+    assert (line.traffic.requests, line.traffic.retries) == (4, 1)

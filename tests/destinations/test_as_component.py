@@ -6,6 +6,7 @@ import dagster as dg
 import pytest
 from pydantic import ValidationError
 
+from pipelines.delivery.upsert import Outcome
 from pipelines.destinations.stativate import StativateSpec
 from pipelines.destinations.valuestreamer import ValueStreamerSpec
 
@@ -45,11 +46,16 @@ color:
   otherwise: 5
 send_when: [value, color]
 warn_above: {percent: 5}
+fail_above: {rejected: {count: 0}, quarantined: {percent: 5}}
 """)
     assert sync.used()["color"] == ("actual", "kpi")
     assert sync.compared() == ("value", "colorNo")
     assert sync.warn_above is not None
-    assert sync.warn_above.exceeded(6, 100)
+    assert sync.fail_above is not None
+    counts = {Outcome.QUARANTINED: 6}
+    assert sync.warn_above.crossed(counts, 100) == ["6 quarantined of 100 rows, more than {percent: 5} allows"]
+    said = ["6 quarantined of 100 rows, more than {quarantined: {percent: 5}} allows"]
+    assert sync.fail_above.crossed(counts, 100) == said
 
 
 def test_the_shop_floor_yaml_resolves() -> None:

@@ -7,35 +7,15 @@ from pydantic import ValidationError
 
 from pipelines.delivery.errors import ConfigurationError
 from pipelines.delivery.upsert import Outcome
-from pipelines.destinations.base import SyncSpec, Threshold
+from pipelines.destinations.base import SyncSpec
 from tests.destinations.given import dataset, reasons, rows, stativate, valuestreamer
-
-
-@pytest.mark.parametrize(
-    ("threshold", "wrong", "expected"),
-    [
-        ({"count": 0}, 0, False), ({"count": 0}, 1, True), ({"count": 5}, 5, False), ({"count": 5}, 6, True),
-        ({"percent": 10}, 10, False), ({"percent": 10}, 11, True), ({"percent": 50, "count": 3}, 4, True),
-        ({"percent": 2, "count": 30}, 4, True), ({"percent": 50, "count": 30}, 4, False),
-    ],
-)  # fmt: skip
-def test_a_threshold_is_exceeded_when_either_part_is(
-    threshold: dict[str, float], wrong: int, *, expected: bool
-) -> None:
-    """percent is of all rows; exactly at the bound is not above it."""
-    assert Threshold.model_validate(threshold).exceeded(wrong, 100) is expected
-
-
-def test_no_rows_exceed_no_threshold() -> None:
-    """An empty partition is no alarm."""
-    assert not Threshold(percent=0, count=0).exceeded(0, 0)
 
 
 def test_by_default_any_wrong_row_warns_and_none_fails() -> None:
     """Rejected, invalid and quarantined rows turn a partition yellow unless the sync says otherwise."""
     spec = stativate()
     assert spec.warn_above is not None
-    assert spec.warn_above.exceeded(1, 1_000_000)
+    assert spec.warn_above.crossed({Outcome.QUARANTINED: 1}, 1_000_000)
     assert spec.fail_above is None
 
 
@@ -51,7 +31,11 @@ def test_by_default_any_wrong_row_warns_and_none_fails() -> None:
         ({"max_minutes": 0}, "0 is no time for a run: choose minutes above 0"),
         ({"max_minutes": -1}, "no time for a run"),
         ({"max_minutes": float("inf")}, "no time for a run"),
-        ({"warn_above": {}}, "percent or count"),
+        ({"warn_above": {}}, "it needs percent or count, or one of rejected, invalid, quarantined"),
+        ({"warn_above": {"rejected": None}}, "it needs percent or count, or one of rejected"),
+        ({"warn_above": {"rejected": {}}}, "a threshold needs percent or count"),
+        ({"fail_above": {"invalid": {"percent": 101}}}, "percent is from 0 to 100"),
+        ({"fail_above": {"failed": {"count": 0}}}, "failed"),
         ({"warn_above": {"percent": 101}}, "percent is from 0 to 100"),
         ({"warn_above": {"count": -1}}, "count is 0 or more"),
         ({"send_when": ["colour"]}, "no field \"colour\". Did you mean color"),
