@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from typing import Any
 
@@ -13,12 +14,16 @@ import yaml
 from dagster._core.run_coordinator.base import SubmitRunContext
 from dagster._core.storage.event_log import SqliteEventLogStorage
 from dagster._core.test_utils import create_run_for_test
+from dagster._utils.tags import TagConcurrencyLimitsCounter
 
 from pipelines.components.event_log import QuickSqliteEventLog
+from pipelines.components.maintenance import Purged, purge_runs
+from pipelines.components.partition_checks import CONTRACT
 from pipelines.components.run_queue import ROW_TAG, BackfillsInOrder
 from pipelines.delivery.errors import ConfigurationError, MissingSetting
 from pipelines.home import Home
 from pipelines.instance import VARIABLE, environment, prepare_instance
+from pipelines.tables.names import valid_of
 from tests.components.conftest import deploy, empty_home, home, sandbox_home, server
 from tests.components.deploying import BOARD, DAYS, FLOOR, TABLE, Deployment
 
@@ -71,8 +76,6 @@ def test_the_shipped_file_protects_a_deployment(instance: dg.DagsterInstance) ->
     assert limits.pool_config.default_pool_limit == 8
     assert limits.run_queue_config is not None
     assert limits.run_queue_config.max_concurrent_runs == 10
-    backfills = {one["key"]: one["limit"] for one in limits.run_queue_config.tag_concurrency_limits}
-    assert backfills == {ROW_TAG: 1, "dagster/backfill": 6}
 
 
 def test_both_forms_say_the_same_but_for_the_storage() -> None:
@@ -101,6 +104,24 @@ def test_the_driver_is_the_one_that_dagster_brings(home: Home, scheme: str) -> N
     assert environ[VARIABLE] == "postgresql+psycopg2://u:p@host/dagster"
     assert environ["DAGSTER_EVENT_BATCH_SIZE"] == "500"
     assert VARIABLE not in environment(home, {})
+
+
+@pytest.mark.parametrize("instance", STORAGES, indirect=True)
+def test_days_outlive_their_runs_on_both_databases(
+    deploy: Callable[..., Deployment], instance: dg.DagsterInstance
+) -> None:
+    """Where old runs are deleted, days that they made keep colour and verdict, whichever database holds them."""
+    deployment, log = deploy(), instance.event_log_storage
+    for day in DAYS[:2]:
+        deployment.export(day)
+        assert deployment.extract(day).success
+    assert purge_runs(instance, datetime.now(UTC) + timedelta(days=1)) == Purged(deleted=1, kept=1)
+    valid = dg.AssetKey(valid_of(TABLE))
+    log.wipe_asset_cached_status(valid)
+    assert deployment.statuses(valid.to_user_string()) == dict.fromkeys(DAYS[:2], "MATERIALIZED")
+    told = log.get_asset_check_partition_info([dg.AssetCheckKey(valid, CONTRACT)])
+    current = {one.partition_key: one.latest_execution_status.value for one in told if one.is_current}
+    assert current == dict.fromkeys(DAYS[:2], "SUCCEEDED")
 
 
 @pytest.mark.parametrize("instance", STORAGES, indirect=True)
@@ -182,22 +203,62 @@ def test_where_the_events_are_must_be_known(monkeypatch: pytest.MonkeyPatch) -> 
         QuickSqliteEventLog.from_config_value(None, {})
 
 
+ASSETS = {"floor": ["floor_upserts", "floor"], "kpis": ["kpis", "kpis_valid", "kpis_quarantine"]}
+OF_A_BACKFILL = {"dagster/backfill": "id"}
+THAT_FOLLOWS_ONE = {"pipelines/priority": "backfill"}
+OF_TABLE, OF_SYNC = {"pipelines/table": "kpis"}, {"pipelines/sync": "floor"}
+
+
+def submitted(instance: dg.DagsterInstance, tags: dict[str, str], keys: Sequence[str] = ()) -> dg.DagsterRun:
+    """A run as the queue gets it. It has started already: to queue one takes a code server, which live tests have."""
+    assert isinstance(instance.run_coordinator, BackfillsInOrder)
+    selection = frozenset(map(dg.AssetKey, keys)) or None
+    run = create_run_for_test(instance, tags=tags, asset_selection=selection, status=dg.DagsterRunStatus.STARTED)
+    workspace: Any = None
+    return instance.run_coordinator.submit_run(SubmitRunContext(run, workspace))
+
+
 @pytest.mark.parametrize(
     ("keys", "tags", "row"),
     [
-        (["floor_upserts", "floor"], {"dagster/backfill": "id"}, "floor"),
-        (["kpis", "kpis_valid", "kpis_quarantine"], {"dagster/backfill": "id"}, "kpis"),
-        (["floor_upserts"], {"dagster/backfill": "id"}, "floor_upserts"),
-        (["floor_upserts", "floor"], {}, None),
+        (ASSETS["floor"], OF_A_BACKFILL, "floor"),
+        (ASSETS["kpis"], OF_A_BACKFILL, "kpis"),
+        (["floor_upserts"], OF_A_BACKFILL, "floor_upserts"),
+        ([], {**OF_A_BACKFILL, **OF_TABLE}, "kpis"),
+        ([], {**OF_A_BACKFILL, **OF_SYNC}, "floor"),
+        ([], {**THAT_FOLLOWS_ONE, **OF_SYNC}, "floor"),
+        ([], OF_A_BACKFILL, None),
+        (ASSETS["floor"], {}, None),
+        ([], OF_SYNC, None),
+        ([], {**OF_SYNC, "pipelines/priority": "scheduled"}, None),
+        ([], {**OF_A_BACKFILL, **OF_SYNC, "pipelines/priority": "scheduled"}, None),
     ],
 )
-def test_the_runs_of_a_backfill_say_what_they_work_on(
+def test_history_says_what_it_works_on_however_it_was_launched(
     instance: dg.DagsterInstance, keys: list[str], tags: dict[str, str], row: str | None
 ) -> None:
-    """Those of one sync go one after another, others beside them; what belongs to no backfill waits for none."""
-    assert isinstance(instance.run_coordinator, BackfillsInOrder)
-    selection = frozenset(map(dg.AssetKey, keys))
-    # One that has started already: to queue one takes a code server, which the live tests have.
-    run = create_run_for_test(instance, tags=tags, asset_selection=selection, status=dg.DagsterRunStatus.STARTED)
-    workspace: Any = None
-    assert instance.run_coordinator.submit_run(SubmitRunContext(run, workspace)).tags.get(ROW_TAG) == row
+    """Backfills of assets and of jobs, and runs that follow one, stand in a row and behind what is of today."""
+    found = submitted(instance, tags, keys).tags
+    assert found.get(ROW_TAG) == row
+    assert found.get("dagster/priority") == ("-1" if row else None)
+
+
+def test_a_place_in_the_queue_that_somebody_chose_stays(instance: dg.DagsterInstance) -> None:
+    """A backfill launched with a priority of its own keeps it."""
+    found = submitted(instance, {**OF_A_BACKFILL, **OF_TABLE, "dagster/priority": "5"})
+    assert found.tags["dagster/priority"] == "5"
+
+
+def test_a_row_goes_one_by_one_and_all_rows_leave_room(instance: dg.DagsterInstance) -> None:
+    """The shipped limits: one run per table or sync, six of history in all, and none on what is of today."""
+    limits = instance.get_concurrency_config().run_queue_config
+    assert limits is not None
+    first = submitted(instance, OF_A_BACKFILL, ASSETS["kpis"])
+    under_way = TagConcurrencyLimitsCounter(limits.tag_concurrency_limits, [first])
+    assert under_way.is_blocked(submitted(instance, {**OF_A_BACKFILL, **OF_TABLE}))
+    today = submitted(instance, OF_SYNC)
+    for number in range(limits.max_concurrent_runs):
+        follower = submitted(instance, {**THAT_FOLLOWS_ONE, "pipelines/sync": f"sync_{number}"})
+        assert under_way.is_blocked(follower) is (number >= 5)
+        assert not under_way.is_blocked(today)
+        under_way.update_counters_with_launched_item(follower)

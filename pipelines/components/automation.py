@@ -9,7 +9,8 @@ import dagster as dg
 
 from pipelines.components.partition_checks import CONTRACT, DELIVERY
 from pipelines.components.partitions import END_TAG, START_TAG, spans, trailing_range
-from pipelines.components.sync_assets import MODE_TAG, PRIORITY_TAG, priority_of
+from pipelines.components.run_queue import PRIORITY_TAG, SYNC_TAG, TABLE_TAG, priority_of
+from pipelines.components.sync_assets import MODE_TAG
 from pipelines.components.sync_run import upserts_of
 from pipelines.destinations.base import SyncSpec
 from pipelines.tables.grains import SNAPSHOT
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     # What `define_asset_job` returns; it has no public name in 1.13.27.
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-_TABLE_TAG = "pipelines/table"
 _SCHEDULED = {PRIORITY_TAG: "scheduled"}
 
 
@@ -29,7 +29,7 @@ def table_job(table: AnyTable) -> UnresolvedAssetJobDefinition:
     return dg.define_asset_job(
         f"{table.name}_extract",
         selection=_with_its_check(valid_of(table.name), CONTRACT, table.name, quarantine_of(table.name)),
-        tags={_TABLE_TAG: table.name},
+        tags={TABLE_TAG: table.name},
         description=f"Extracts `{table.name}`; when it ends, every sync of the table delivers the same partitions.",
     )
 
@@ -39,7 +39,7 @@ def sync_job(sync: SyncSpec) -> UnresolvedAssetJobDefinition:
     return dg.define_asset_job(
         f"{sync.name}_deliver",
         selection=_with_its_check(sync.name, DELIVERY, upserts_of(sync.name)),
-        tags={MODE_TAG: sync.mode},
+        tags={MODE_TAG: sync.mode, SYNC_TAG: sync.name},
         description=f"mode: {sync.mode} — delivers `{sync.name}` from the stored rows of `{sync.table}`.",
     )
 
@@ -110,7 +110,7 @@ def _sensor(
     )
     def _follow(context: dg.RunStatusSensorContext) -> Iterator[dg.RunRequest]:
         run = context.dagster_run
-        table, _ = tables[run.tags[_TABLE_TAG]]
+        table, _ = tables[run.tags[TABLE_TAG]]
         priority = {PRIORITY_TAG: priority_of(run.tags).name.lower()}
         for tags in spans(table, _extracted(context.instance, run, table)):
             for job in syncs.get(table.name, ()):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Collection
+from dataclasses import dataclass
 
 import dagster as dg
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationTargetMaterializationData
@@ -63,9 +64,20 @@ def verdict_on(
     return event.asset_check_evaluation_data if event is not None else None
 
 
-def last_verdict(instance: dg.DagsterInstance, check: dg.AssetCheckKey) -> dg.AssetCheckEvaluation | None:
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a check has said, and when. `number`: unlike that of any other verdict."""
+
+    number: int
+    timestamp: float
+    said: dg.AssetCheckEvaluation
+
+
+def last_verdict(instance: dg.DagsterInstance, check: dg.AssetCheckKey) -> Verdict | None:
     """What an unpartitioned check has said last; None: nothing yet."""
     said = {AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED}
     records = instance.event_log_storage.get_asset_check_execution_history(check, limit=1, status=said)
-    event = records[0].event.get_dagster_event() if records and records[0].event else None
-    return event.asset_check_evaluation_data if event is not None else None
+    if not records or records[0].event is None:
+        return None
+    event = records[0].event
+    return Verdict(records[0].id, event.timestamp, event.get_dagster_event().asset_check_evaluation_data)

@@ -13,8 +13,8 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 
 from pipelines.components.partitions import partitions_of, spans
+from pipelines.components.run_queue import PRIORITY_TAG, priority_of
 from pipelines.components.stops import ROOT_TAG, Stop, stops_of, under_way
-from pipelines.components.sync_assets import PRIORITY_TAG, priority_of
 from pipelines.destinations.base import SyncSpec
 from pipelines.tables.grains import SNAPSHOT
 from pipelines.tables.spec import AnyTable

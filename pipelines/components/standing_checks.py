@@ -1,8 +1,10 @@
 """Standing checks as Dagster knows them: checks of an asset as a whole, their job and their schedule.
 
 They look at what no single run can see, in runs of their own: one for all tables, and one per sync, so that a slow API
-holds up nobody. A run that materializes one of the assets (a backfill, the Materialize button) takes every check of it
-along; there those that ask an API say again what they said last, since a check that says nothing is shown as skipped.
+holds up nobody. A run that materializes one of the assets (a chunk of a backfill, the Materialize button) takes every
+check of it along: Dagster 1.13.27 asks for all there are (`build_run_requests_with_backfill_policies`). There they look
+at nothing and say again what they said last, since a check that says nothing is shown as skipped; and they wait for no
+asset, since what waits is skipped where the asset failed.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,7 +26,8 @@ from pipelines.tables.spec import AnyTable
 
 JOB = "standing_checks"
 _READ_BACK = "read_back"
-_TELLS_AGAIN = "read"
+LOOKED_AT = "last_looked"
+"""On a verdict that is said again: when it was found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,19 +83,22 @@ def _asset_checks(asset: dg.AssetKey, table: AnyTable) -> dict[str, _Check]:
 
 
 def _definition(name: str, asset: dg.AssetKey, checks: Mapping[str, _Check]) -> dg.AssetChecksDefinition:
-    @dg.multi_asset_check(
-        name=f"{name}_standing",
-        specs=[dg.AssetCheckSpec(title, asset=asset, description=one.promise) for title, one in checks.items()],
-        can_subset=True,
-    )
-    def _look(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
-        for key in sorted(context.selected_asset_check_keys, key=lambda key: key.name):
-            if key.name == _READ_BACK and context.run.asset_selection:
-                yield from _again(context.instance, key)
-            else:
-                yield _told(key, _looked(checks[key.name], context))
+    specs = [dg.AssetCheckSpec(title, asset=asset, description=one.promise) for title, one in checks.items()]
+    named = {spec.get_python_identifier(): spec for spec in specs}
 
-    return _look
+    @dg.op(name=f"{name}_standing", out={output: dg.Out(dg.Nothing, is_required=False) for output in named})
+    def _look(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
+        # Of its job, and of a check's button *Execute*; `context.run` says neither in a run within a process.
+        of_its_own = not context.job_def.asset_layer.selected_asset_keys
+        for key in sorted(context.selected_asset_check_keys, key=lambda key: key.name):
+            if of_its_own:
+                yield _told(key, _looked(checks[key.name], context))
+            else:
+                yield from _again(context.instance, key)
+
+    return dg.AssetChecksDefinition.create(
+        keys_by_input_name={}, node_def=_look, check_specs_by_output_name=named, can_subset=True
+    )
 
 
 def _looked(check: _Check, context: dg.AssetCheckExecutionContext) -> CheckOutcome:
@@ -118,8 +124,9 @@ def _told(key: dg.AssetCheckKey, outcome: CheckOutcome) -> dg.AssetCheckResult:
 def _again(instance: dg.DagsterInstance, key: dg.AssetCheckKey) -> Iterator[dg.AssetCheckResult]:
     last = last_verdict(instance, key)
     if last is not None:
-        where = {_TELLS_AGAIN: f"not in this run, which materializes: by the job {JOB}"}
-        yield _told(key, CheckOutcome(last.passed, {**last.metadata, **where}, last.severity))
+        moment = f"{datetime.fromtimestamp(last.timestamp, UTC):%Y-%m-%d %H:%M} UTC"
+        where = {LOOKED_AT: f"{moment}; not in this run, which materializes", **last.said.metadata}
+        yield _told(key, CheckOutcome(last.said.passed, where, last.said.severity))
 
 
 def standing_automation(

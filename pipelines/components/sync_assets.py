@@ -1,7 +1,7 @@
 """A sync as Dagster assets: one op that yields `<sync>_upserts` and `<sync>`, with the delivery check per partition."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -13,22 +13,20 @@ from pipelines.components.failures import failed
 from pipelines.components.partition_checks import DELIVERY, partitioned_check
 from pipelines.components.partitions import partitions_in, partitions_of
 from pipelines.components.policy import owners_of
+from pipelines.components.run_queue import priority_of
 from pipelines.components.stops import ROOT_TAG, note_stop
 from pipelines.components.sync_columns import delivered_metadata, upsert_metadata
 from pipelines.components.sync_figures import run_line
 from pipelines.components.sync_run import Order, SyncRunner, upserts_of
 from pipelines.components.sync_story import foreseen, story
 from pipelines.delivery.errors import PipelinesError
-from pipelines.delivery.ledger import Priority
 from pipelines.destinations.base import SyncSpec
 from pipelines.home import Home
 from pipelines.tables.grains import Calendar
 from pipelines.tables.names import valid_of
 from pipelines.tables.spec import AnyTable
 
-PRIORITY_TAG = "pipelines/priority"
 MODE_TAG = "pipelines/mode"
-_BACKFILL_TAG = "dagster/backfill"
 _PROGRESS_S = 5.0
 
 
@@ -159,11 +157,3 @@ def _show_mode(context: dg.AssetExecutionContext, mode: str) -> None:
     run = context.instance.get_run_by_id(context.run.run_id) or context.run  # it has the tag of a sync before this one
     modes = {mode, *filter(None, run.tags.get(MODE_TAG, "").split(", "))}
     context.instance.add_run_tags(run.run_id, {MODE_TAG: ", ".join(sorted(modes))})
-
-
-def priority_of(tags: Mapping[str, str]) -> Priority:
-    """Who goes first, by a run's tags: what its table's run handed on, else whether it belongs to a backfill."""
-    named = tags.get(PRIORITY_TAG, "").upper()
-    if named in Priority.__members__:
-        return Priority[named]
-    return Priority.BACKFILL if _BACKFILL_TAG in tags else Priority.MANUAL

@@ -10,7 +10,7 @@ import dagster as dg
 import pytest
 
 from pipelines.components.automation import table_job, table_schedule
-from pipelines.components.sync_assets import priority_of
+from pipelines.components.run_queue import SYNC_TAG, TABLE_TAG, priority_of
 from pipelines.delivery.ledger import Priority
 from tests.components.conftest import Deploy
 from tests.components.deploying import BOARD, DAYS, FLOOR, RANGE, TABLE, Deployment, Told, readings
@@ -170,6 +170,14 @@ def test_a_backfill_of_a_table_hands_its_priority_on(deployment: Deployment) -> 
     """History never delays today: what follows a backfill yields to scheduled and manual runs as the backfill does."""
     told = deployment.run(f"{TABLE}_extract", DAYS[0], tags={"dagster/backfill": "some-id"})
     assert {one[3] for one in followers(deployment, AFTER_SUCCESS, told)} == {"backfill"}
+
+
+def test_every_job_says_what_it_works_on(deploy: Deploy) -> None:
+    """A backfill of a job names no assets: its runs, and those that follow them, find their row by the job's tag."""
+    defs = deploy().defs
+    assert defs.resolve_job_def(f"{TABLE}_extract").run_tags[TABLE_TAG] == TABLE
+    for sync in (BOARD, FLOOR):
+        assert defs.resolve_job_def(f"{sync}_deliver").run_tags[SYNC_TAG] == sync
 
 
 def test_a_snapshot_is_followed_without_partitions(deploy: Deploy) -> None:

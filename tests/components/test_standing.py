@@ -10,6 +10,8 @@ import dagster as dg
 import pytest
 
 from pipelines.components.deployment import load_deployment
+from pipelines.components.partition_checks import CONTRACT, DELIVERY
+from pipelines.components.standing_checks import LOOKED_AT
 from pipelines.components.standing_looks import due_partition, due_since
 from pipelines.components.standing_spec import StandingSpec
 from pipelines.delivery.errors import ConfigurationError
@@ -222,28 +224,66 @@ def test_a_tables_and_a_syncs_jobs_leave_standing_checks_alone(deploy: Deploy) -
     assert names == {"contract", "delivery"}
 
 
-def test_a_run_that_materializes_does_not_read_back(deploy: Deploy) -> None:
-    """A backfill takes all checks along: what asks the API says again what it said last, and makes no request."""
-    deployment = with_days(deploy(syncs=[board()]))
+def materialized(deployment: Deployment, *assets: str, day: str = DAYS[0]) -> dict[str, dg.AssetCheckEvaluation]:
+    """A run over assets, as a backfill or the Materialize button starts it; what the standing checks said in it."""
+    job = deployment.defs.resolve_implicit_global_asset_job_def()
+    keys = [dg.AssetKey(name) for name in assets]
+    result = job.execute_in_process(
+        instance=deployment.instance, asset_selection=keys, partition_key=day, raise_on_error=False
+    )
+    own = {CONTRACT, DELIVERY}
+    return {one.check_name: one for one in result.get_asset_check_evaluations() if one.check_name not in own}
+
+
+def test_a_run_that_materializes_says_again_what_was_said(deploy: Deploy) -> None:
+    """A backfill takes all checks along: none of them looks or asks the API, each tells when it looked last."""
+    deployment = with_days(deploy([readings(end=DAYS[-1], schedule=SCHEDULE)], [board()]))
     deployment.extract(DAYS[0])
     deployment.deliver(BOARD, DAYS[0])
-    whole = deployment.defs.resolve_implicit_global_asset_job_def()
-    keys = [dg.AssetKey(name) for name in (f"{BOARD}_upserts", BOARD)]
+    assert not materialized(deployment, f"{BOARD}_upserts", BOARD)
+    before = look(deployment)
+    deployment.extract(DAYS[1], DAYS[-1])
+    deployment.deliver(BOARD, DAYS[1], DAYS[-1])
+    requests = deployment.requests(BOARD)
+    for _ in range(2):
+        found = materialized(deployment, f"{BOARD}_upserts", BOARD)
+        assert set(found) == {"failed_partitions", "freshness", "open_rows", "read_back"}
+        for name, one in found.items():
+            said = {title: value.value for title, value in one.metadata.items()}
+            assert "not in this run" in str(said.pop(LOOKED_AT))
+            assert (one.passed, one.severity, said) == (
+                before[BOARD, name].passed,
+                before[BOARD, name].severity,
+                before[BOARD, name].said,
+            )
+        assert not found["freshness"].passed
+    assert deployment.requests(BOARD) == requests
+    assert look(deployment)[BOARD, "freshness"].passed
 
-    def again() -> dict[str, dg.AssetCheckEvaluation]:
-        result = whole.execute_in_process(
-            instance=deployment.instance, asset_selection=keys, partition_key=DAYS[0], raise_on_error=True
-        )
-        return {one.check_name: one for one in result.get_asset_check_evaluations()}
 
-    assert "read_back" not in again()
-    look(deployment)
-    before = deployment.requests(BOARD)
-    check = again()["read_back"]
-    assert check.passed
-    assert check.metadata["compared"].value == 4
-    assert "not in this run" in str(check.metadata["read"].value)
-    assert deployment.requests(BOARD) == before
+def test_a_standing_check_is_not_skipped_where_its_asset_failed(deploy: Deploy) -> None:
+    """A day that fails again in a backfill leaves the check red that names it, where Dagster skips what waits."""
+    deployment = deploy()
+    assert not deployment.extract(DAYS[1]).success
+    assert not look(deployment)[VALID, "failed_partitions"].passed
+    found = materialized(deployment, TABLE, VALID, f"{TABLE}_quarantine", day=DAYS[1])
+    assert not found["failed_partitions"].passed
+    key = dg.AssetCheckKey(dg.AssetKey(VALID), "failed_partitions")
+    (newest,) = deployment.instance.event_log_storage.get_asset_check_execution_history(key, limit=1)
+    assert newest.status.value == "FAILED"
+
+
+def test_a_check_that_is_asked_for_by_itself_looks(deploy: Deploy) -> None:
+    """The button of a check is a run without assets: it looks then, as in its own job."""
+    deployment = with_days(deploy([readings(end=DAYS[-1], schedule=SCHEDULE)]))
+    key = dg.AssetCheckKey(dg.AssetKey(VALID), "freshness")
+    job = deployment.defs.resolve_implicit_global_asset_job_def().get_subset(
+        asset_selection=set(), asset_check_selection={key}
+    )
+    for passed in (False, True):
+        (found,) = job.execute_in_process(instance=deployment.instance).get_asset_check_evaluations()
+        assert (found.passed, LOOKED_AT in found.metadata) == (passed, False)
+        deployment.extract(DAYS[-1])
 
 
 def test_the_schedule_starts_a_run_per_sync_at_its_hour(deploy: Deploy, instance: dg.DagsterInstance) -> None:
