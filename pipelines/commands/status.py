@@ -91,6 +91,7 @@ def _print(out: Console, screen: Screen) -> None:
         daemon_line,
         headline,
         moment,
+        run_url,
         to_do,
         under_way,
     )
@@ -109,6 +110,8 @@ def _print(out: Console, screen: Screen) -> None:
         since = f" (since {one.since})" if one.since else ""
         out.print(Text.assemble(_dot(one.colour), " ", (one.about, "bold"), f": {one.what}{since}"))
         out.print(f"  next: {one.next}")
+        if one.run:
+            out.print(f"  run:  {run_url(screen, one.run) or one.run}")
     for syncs, how in under_way(screen):
         out.print(f"under way: {syncs}: {how}")
 

@@ -15,7 +15,7 @@ from typing import Any
 import dagster as dg
 
 from pipelines.components.failures import failed, failed_partitions
-from pipelines.components.partition_checks import targets_of
+from pipelines.components.partition_checks import targets_of, verdict_on
 from pipelines.delivery.errors import PipelinesError
 from pipelines.tables.grains import SNAPSHOT
 
@@ -32,6 +32,12 @@ class CheckOutcome:
     passed: bool
     metadata: dict[str, Any] = field(default_factory=dict)
     severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR
+
+    @property
+    def why(self) -> str | None:
+        """Its reason in a sentence, which Dagster's pages show above the metadata, and those by their names."""
+        why = self.metadata.get("why")
+        return why.text if isinstance(why, dg.TextMetadataValue) else why
 
     @classmethod
     def red(cls, why: str, **more: Any) -> CheckOutcome:
@@ -97,6 +103,18 @@ def observations(key: dg.AssetKey, partitions: Mapping[str, Metadata]) -> Iterat
         yield dg.AssetObservation(key, partition=named, metadata=dict(metadata))
 
 
+def verdicts_again(
+    context: dg.AssetExecutionContext, check: dg.AssetCheckKey, partitions: Collection[str]
+) -> Iterator[dg.AssetCheckEvaluation]:
+    """What stands about partitions that a run leaves as they are: a check that says nothing is shown as skipped."""
+    if check not in context.selected_asset_check_keys:
+        return
+    for partition in partitions:
+        said = verdict_on(context.instance, check, None if partition == SNAPSHOT else partition)
+        if said is not None:
+            yield said
+
+
 def _seen_and_judged(
     context: dg.AssetExecutionContext,
     observed: Mapping[dg.AssetKey, Mapping[str, Metadata]],
@@ -135,6 +153,7 @@ def _evaluations(
             check_name=check.name,
             passed=outcome.passed,
             severity=outcome.severity,
+            description=outcome.why,
             metadata=dict(outcome.metadata),
         )
         return
@@ -145,6 +164,7 @@ def _evaluations(
             check_name=check.name,
             passed=outcome.passed,
             severity=outcome.severity,
+            description=outcome.why,
             metadata={
                 name: dg.MetadataValue.json(v) if isinstance(v, dict | list) else v
                 for name, v in outcome.metadata.items()

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import dagster as dg
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationTargetMaterializationData
+from dagster._core.event_api import PartitionKeyFilter
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 CONTRACT = "contract"
@@ -49,6 +50,18 @@ def targets_of(
         )
         for record in records
     }
+
+
+def verdict_on(
+    instance: dg.DagsterInstance, check: dg.AssetCheckKey, partition: str | None
+) -> dg.AssetCheckEvaluation | None:
+    """What a check has said last of a partition, or, of an asset without any, at all; None: nothing yet."""
+    said = {AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED}
+    records = instance.event_log_storage.get_asset_check_execution_history(
+        check, limit=1, status=said, partition_filter=PartitionKeyFilter(key=partition)
+    )
+    event = records[0].event.get_dagster_event() if records and records[0].event else None
+    return event.asset_check_evaluation_data if event is not None else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
@@ -14,6 +14,7 @@ from pipelines.tables.spec import AnyTable, TableSpec
 START_TAG = "dagster/asset_partition_range_start"
 END_TAG = "dagster/asset_partition_range_end"
 """Dagster's tags of a run over a range of partitions, both included."""
+_PARTITION_TAG = "dagster/partition"
 _MONDAY = 1
 
 
@@ -66,6 +67,12 @@ def spans(table: AnyTable, some: Collection[str]) -> list[dict[str, str]]:
                 spans.append({START_TAG: partition, END_TAG: partition})
         previous = partition
     return spans
+
+
+def partitions_of_run(tags: Mapping[str, str], among: Sequence[str]) -> set[str]:
+    """Those of some partitions that a run with these tags is about; one whose tags name none is about all of them."""
+    first, last = (tags.get(name, tags.get(_PARTITION_TAG)) for name in (START_TAG, END_TAG))
+    return {one for one in among if first is None or last is None or first <= one <= last}
 
 
 def _midnight(day: date, table: TableSpec) -> datetime:

@@ -32,6 +32,8 @@ _MENDS: Mapping[Outcome, str] = {
     Outcome.QUARANTINED: "Mend the rows in the source, then extract the partition again.",
     Outcome.NOT_SELECTED: "Nothing, if that is meant: the sync's `where` or `on_null` leaves it out.",
 }
+_DRY = "dry: "
+"""How the reason of what a dry run did not send begins."""
 _MENDS_RULES: Mapping[str, str] = {
     "type:date": "Correct the value, or say in `date_format` how the source writes dates",
     "type:": "Correct the value in the source",
@@ -49,7 +51,7 @@ def reasons_table(reasons: Mapping[tuple[Outcome, str], Reason], sync: str) -> s
     """The worst outcomes first, then the most frequent reasons: rows, a few keys, and what mends it, as Markdown."""
     ordered = sorted(reasons.items(), key=lambda item: (_rank(item[0][0]), -item[1].rows))
     rows = [
-        (reason.rows, outcome, why, ", ".join(reason.keys), _mend(outcome, reason, sync))
+        (reason.rows, outcome, why, ", ".join(reason.keys), _mend(outcome, why, reason, sync))
         for (outcome, why), reason in ordered[:SHOWN]
     ]
     return bounded(("rows", "outcome", "why", "for example", "what to do"), rows, len(ordered), "reasons")
@@ -63,7 +65,9 @@ def bounded(heads: Sequence[str], rows: Sequence[Sequence[object]], total: int, 
     lines = [f"| {' | '.join(heads)} |", f"| {' | '.join(numbers)} |"]
     lines += [f"| {' | '.join(as_cell(str(cell)) for cell in row)} |" for row in rows]
     if total > len(rows):
-        lines.append(f"| | and {total - len(rows)} more {what} |{' |' * (len(heads) - 2)}")
+        # Not below a number, which stands in a narrow column.
+        indent = "| " if isinstance(rows[0][0], int | float) else ""
+        lines.append(f"{indent}| and {total - len(rows)} more {what} |{' |' * (len(heads) - 1 - bool(indent))}")
     return "\n".join(lines)
 
 
@@ -71,7 +75,9 @@ def _rank(outcome: Outcome) -> int:
     return _WORST.index(outcome) if outcome in _WORST else len(_WORST)
 
 
-def _mend(outcome: Outcome, reason: Reason, sync: str) -> str:
+def _mend(outcome: Outcome, why: str, reason: Reason, sync: str) -> str:
+    if outcome is Outcome.NOT_SENT and why.startswith(_DRY):
+        return "Run it without `dry_run`, or in another `mode`: then it is sent."
     return _MENDS.get(outcome, "Nothing.").format(sync=sync, key=f"'{reason.keys[0]}'" if reason.keys else "KEY")
 
 

@@ -116,6 +116,7 @@ def _told(key: dg.AssetCheckKey, outcome: CheckOutcome) -> dg.AssetCheckResult:
         check_name=key.name,
         passed=outcome.passed,
         severity=outcome.severity,
+        description=outcome.why,
         metadata=dict(outcome.metadata),
     )
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime
 from statistics import median
 from zoneinfo import ZoneInfo
 
 import dagster as dg
 
 from pipelines.components.events import CheckOutcome
+from pipelines.components.operations.due import due_of, grace, last_tick
 from pipelines.components.partitions import partitions_of
 from pipelines.components.reasons import SHOWN, bounded
 from pipelines.delivery.ledger import Ledger
@@ -93,12 +94,9 @@ def due_partition(table: TableSpec, now: datetime) -> str | None:
     """
     if table.schedule is None:
         return None
-    calendar = Calendar.of(table)
-    at = time.fromisoformat(table.schedule.at)
-    for key in reversed(calendar.newest(now, 3)):
-        closed = calendar.window(key).end
-        ready = datetime.combine(closed, at, ZoneInfo(table.timezone)) + timedelta(minutes=table.late_after)
-        if ready <= now:
+    for key in reversed(Calendar.of(table).newest(now, 3)):
+        late_at = due_of(table, key).late_at
+        if late_at is not None and late_at <= now:
             newest = min(key, table.end or key)
             return newest if newest >= str(table.start) else None
     return None
@@ -106,12 +104,8 @@ def due_partition(table: TableSpec, now: datetime) -> str | None:
 
 def due_since(table: AnyTable, now: datetime) -> datetime | None:
     """Since when a snapshot should have been extracted and delivered anew; None: it has no schedule."""
-    if table.schedule is None:
-        return None
-    zone = ZoneInfo(table.timezone)
-    latest = now.astimezone(zone) - timedelta(minutes=table.late_after)
-    tick = datetime.combine(latest.date(), time.fromisoformat(table.schedule.at), zone)
-    return tick if tick <= latest else tick - timedelta(days=1)
+    tick = last_tick(table, now - grace(table))
+    return tick and tick.astimezone(ZoneInfo(table.timezone))
 
 
 @dataclass(frozen=True, slots=True)

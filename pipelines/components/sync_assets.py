@@ -8,7 +8,7 @@ from typing import Any
 
 import dagster as dg
 
-from pipelines.components.events import Event, observations, tell, tell_stop
+from pipelines.components.events import Event, observations, tell, tell_stop, verdicts_again
 from pipelines.components.failures import failed
 from pipelines.components.partition_checks import DELIVERY, partitioned_check
 from pipelines.components.partitions import partitions_in, partitions_of
@@ -122,6 +122,7 @@ def sync_assets(sync: SyncSpec, table: AnyTable, folder: Path, *, chunk: int | N
             for partition, why in result.missing.items():
                 context.log.warning("%s: %s: %s, so nothing is planned for it", sync.name, partition, why)
             yield from observations(delivered, foreseen(sync, result))
+            yield from verdicts_again(context, check.key, order.partitions)
             return
         told = story(sync, result, check.key, Calendar.of(table).grain)
         if told.failed:

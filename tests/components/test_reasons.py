@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import pytest
 
+from pipelines.components.events import CheckOutcome
 from pipelines.components.failures import failed, failed_partitions
-from pipelines.components.reasons import reasons_table, rules_table, sample_table
+from pipelines.components.reasons import bounded, reasons_table, rules_table, sample_table
 from pipelines.delivery.errors import ConfigurationError
 from pipelines.delivery.report import Reason
 from pipelines.delivery.upsert import Outcome
 from pipelines.tables.failures import Broken
+from tests.components.conftest import Deploy
+from tests.components.deploying import BOARD, DAYS
 
 
 def test_a_failure_names_its_partitions_in_order() -> None:
@@ -57,6 +60,36 @@ def test_a_table_of_many_reasons_stays_readable() -> None:
     lines = rules_table(rules).splitlines()
     assert lines[2].startswith("| 11 | column 11 | min | 1 | Correct the source")
     assert lines[-1] == "| | and 2 more rules | | | |"
+
+
+def test_what_was_left_out_stands_in_a_wide_column() -> None:
+    """Below texts in the first column, below numbers in the second: a column of numbers would break the line."""
+    assert (
+        bounded(("key", "field", "value"), [("a", "label", 3)], 5, "keys").splitlines()[-1] == "| and 4 more keys | | |"
+    )
+    assert bounded(("rows", "why", "key"), [(3, "no", "a")], 5, "whys").splitlines()[-1] == "| | and 4 more whys | |"
+
+
+def test_a_dry_runs_reason_is_nothing_to_mend() -> None:
+    """What a dry run did not send is sent by a run that is not dry."""
+    reasons = {(Outcome.NOT_SENT, "dry: would update"): Reason(2), (Outcome.NOT_SENT, "held"): Reason(1)}
+    dry, held = reasons_table(reasons, "board").splitlines()[2:]
+    assert "without `dry_run`" in dry
+    assert "Mend what is said" in held
+
+
+def test_the_reason_stands_above_the_figures(deploy: Deploy) -> None:
+    """Dagster sorts a verdict's metadata by name; its sentence is the verdict's description, also when told again."""
+    deployment = deploy()
+    deployment.export(DAYS[0])
+    assert deployment.extract(DAYS[0]).success
+    (verdict,) = deployment.deliver(BOARD, DAYS[0]).checks(BOARD).values()
+    assert verdict.description == "all is well"
+    evaluations = deployment.run("standing_checks").result.get_asset_check_evaluations()
+    assert {one.check_name for one in evaluations} >= {"freshness", "failed_partitions", "open_rows", "read_back"}
+    assert all(one.description == one.metadata["why"].value for one in evaluations)
+    last = next(one for one in evaluations if one.check_name == "read_back")
+    assert CheckOutcome(last.passed, dict(last.metadata)).why == last.description
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,16 @@ def test_a_red_day_tells_all_that_a_green_one_does(green: Deployment) -> None:
     assert f"`pipelines why {FLOOR} '" in red["reasons"]
 
 
+def test_a_dry_run_leaves_each_verdict_as_it_was(green: Deployment) -> None:
+    """Green days and red ones show what stands about them, with the same reasons, and not that a check was skipped."""
+    spoil(green)
+    said = green.deliver(FLOOR, THREE[0], THREE[-1]).facts(FLOOR)
+    dry = green.deliver(FLOOR, THREE[0], THREE[-1], dry_run=True)
+    assert dry.success
+    assert green.verdicts(FLOOR) == {**dict.fromkeys(THREE, {"SUCCEEDED"}), BAD: {"FAILED"}}
+    assert dry.facts(FLOOR) == said
+
+
 def test_rows_in_quarantine_are_among_the_reasons(deploy: Deploy) -> None:
     """Whoever reads why a day of a sync is yellow or red learns where the quarantined rows are explained."""
     deployment = deploy(syncs=[floor(), board(fail_above={"count": 0})])

@@ -42,9 +42,9 @@ def test_open_keys_are_counted_by_kind(ledger: Ledger) -> None:
     note(ledger, scope, "k4", Outcome.FAILED, "500", 30.0)
     day = upsert("k1", 1).partition
     assert summary(ledger).open == (
-        OpenGroup("failed", 1, 30.0, day, day, "500", "k4"),
-        OpenGroup("parked", 1, 12.0, day, day, "no colour", "k3"),
-        OpenGroup("rejected", 2, 10.0, day, day, "too long", "k1"),
+        OpenGroup("failed", 1, 30.0, (day,), "500", "k4"),
+        OpenGroup("parked", 1, 12.0, (day,), "no colour", "k3"),
+        OpenGroup("rejected", 2, 10.0, (day,), "too long", "k1"),
     )
     unparked = summary(ledger, Place("board", "a", "live", park_after=None)).open
     assert [(one.outcome, one.keys) for one in unparked] == [("failed", 1), ("rejected", 3)]

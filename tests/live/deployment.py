@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import shutil
 import signal
@@ -9,12 +10,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import httpx
 
 import pipelines
@@ -31,6 +34,7 @@ root_module = "livedeployment"
 registry_modules = ["pipelines"]
 """
 _DEFINITIONS = """
+{first}
 from pathlib import Path
 import dagster as dg
 from pipelines.components.deployment import load_deployment
@@ -40,16 +44,38 @@ def defs():
     return load_deployment(Path(__file__).parent)
 """
 _START_S = 120.0
+Row = tuple[str, str, float]
+"""A reading of the sample: team, KPI, value."""
 
 
-def write_deployment(folder: Path, files: Mapping[str, str]) -> Path:
-    """Make the package `livedeployment` with these `defs.yaml` files; returns the deployment's folder."""
+def sample_day(day: str) -> list[Row]:
+    """The readings of one of the sample's days."""
+    readings = str(SAMPLE / "kpi_readings.parquet")
+    query = "select team_code, kpi_code, value from read_parquet(?) where reading_date = ? order by all"
+    with duckdb.connect() as connection:
+        return connection.execute(query, [readings, day]).fetchall()
+
+
+def export_day(folder: Path, day: str, rows: Iterable[Row]) -> None:
+    """Write the CSV file of a day, as `source: {files: "FOLDER/kpi_{date}.csv"}` reads it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / f"kpi_{day}.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["reading_date", "team_code", "kpi_code", "value"])
+        writer.writerows((day, *row) for row in rows)
+
+
+def write_deployment(folder: Path, files: Mapping[str, str], first: str = "") -> Path:
+    """Make the package `livedeployment` with these `defs.yaml` files; returns the deployment's folder.
+
+    `first`: Python that is executed before the deployment is loaded.
+    """
     package = folder / "livedeployment"
     (package / "defs").mkdir(parents=True)
     (folder / "pyproject.toml").write_text(_PYPROJECT)
     (package / "__init__.py").touch()
     (package / "defs" / "__init__.py").touch()
-    (package / "definitions.py").write_text(_DEFINITIONS)
+    (package / "definitions.py").write_text(_DEFINITIONS.format(first=first))
     shutil.copytree(SAMPLE, package / "sample")
     for name, text in files.items():
         (package / "defs" / name).mkdir()
@@ -107,9 +133,9 @@ class Live:
 
     def wait_for_backfill(self, backfill: str, seconds: float = 240) -> str:
         """The status in which the backfill ends."""
-        return wait_for(lambda: _ended(self.backfill_status(backfill)), seconds, "the end")
+        return wait_for(lambda: ended(self.backfill_status(backfill)), seconds, "the end")
 
-    def launch(self, job: str, tags: Mapping[str, str]) -> str:
+    def launch(self, job: str, tags: Mapping[str, str] = {}, config: Mapping[str, Any] = {}) -> str:
         """Launch a run of a job; returns its id."""
         location = {"repositoryName": "__repository__", "repositoryLocationName": "livedeployment.definitions"}
         data = self.query(
@@ -118,24 +144,49 @@ class Live:
             params={
                 "selector": {**location, "jobName": job},
                 "mode": "default",
+                "runConfigData": dict(config),
                 "executionMetadata": {"tags": [{"key": key, "value": value} for key, value in tags.items()]},
             },
         )["launchRun"]
         assert data["__typename"] == "LaunchRunSuccess", data
         return data["run"]["runId"]
 
+    def switch_on(self, kind: str, name: str) -> None:
+        """Start a `schedule` or a `sensor`."""
+        title = kind.capitalize()
+        selector = {
+            "repositoryName": "__repository__",
+            "repositoryLocationName": "livedeployment.definitions",
+            f"{kind}Name": name,
+        }
+        answer = self.query(
+            f"mutation($of: {title}Selector!) {{ start{title}({kind}Selector: $of) {{ __typename }} }}", of=selector
+        )
+        assert "Error" not in answer[f"start{title}"]["__typename"], answer
+
     def partitions(self, asset: str) -> dict[str, str]:
-        """The partitions of an asset that are not missing: key -> MATERIALIZED or FAILED."""
+        """The days of an asset that are not missing: key -> MATERIALIZED or FAILED."""
         text = """query($key: AssetKeyInput!) { assetNodeOrError(assetKey: $key) { ... on AssetNode {
                     assetPartitionStatuses { ... on TimePartitionStatuses {
                       ranges { status startKey endKey } } } } } }"""
         ranges = self.query(text, key={"path": [asset]})["assetNodeOrError"]["assetPartitionStatuses"]["ranges"]
         found = {}
         for span in ranges:
-            first, last = (int(span[end][-2:]) for end in ("startKey", "endKey"))
-            for day in range(first, last + 1):
-                found[f"{span['startKey'][:-2]}{day:02}"] = span["status"]
+            day, last = (date.fromisoformat(span[end]) for end in ("startKey", "endKey"))
+            while day <= last:
+                found[day.isoformat()] = span["status"]
+                day += timedelta(days=1)
         return found
+
+    def wait_for_runs(self, *runs: str, seconds: float = 240) -> list[str]:
+        """The statuses in which runs end."""
+
+        def ended() -> list[str] | None:
+            status = {run["runId"]: run["status"] for run in self.runs()}
+            found = [status[run] for run in runs]
+            return found if all(one in {"SUCCESS", "FAILURE", "CANCELED"} for one in found) else None
+
+        return wait_for(ended, seconds, "the runs' end")
 
     def runs(self, **tags: str) -> list[dict[str, Any]]:
         """The runs with these tags."""
@@ -202,7 +253,8 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _ended(status: str) -> str | None:
+def ended(status: str) -> str | None:
+    """The status of a backfill, if it is one in which it ends."""
     return status if status.startswith(("COMPLETED", "FAILED", "CANCELED")) else None
 
 

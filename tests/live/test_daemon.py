@@ -2,109 +2,103 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from itertools import pairwise
-from pathlib import Path
+from typing import Any
 
-import pandas as pd
 import pytest
 
+from pipelines.components.partitions import END_TAG, START_TAG
+from pipelines.components.resuming import TAKES_UP_TAG
 from pipelines.home import Home
-from tests.live.browser import browser_page, has_browser, picture
-from tests.live.deployment import SAMPLE, Live, served, wait_for, write_deployment
+from tests.components.operations.conftest import Hook, hooked
+from tests.live import written
+from tests.live.deployment import Live, ended, export_day, sample_day, served, wait_for, write_deployment
 
 DAYS = [f"2013-01-0{day}" for day in range(1, 10)]
 BROKEN, REFUSED, DOWN = "2013-01-03", "2013-01-06", "2013-01-09"
 SYNCS = ("board", "floor")
 TABLE = ("readings", "readings_valid", "readings_quarantine")
-
-_TABLE = """
-type: pipelines.KpiTable
-attributes:
-  name: {name}
-  source: {{files: "exports/{folder}/kpi_{{date}}.csv"}}
-  catalogues: {{kpi: "sample/kpis.parquet", team: "sample/teams.parquet"}}
-  start: "{start}"
-  columns: {{date: reading_date, team: team_code, kpi: kpi_code, actual: value}}
-{schedule}
-"""
-_BOARD = """
-type: pipelines.StativateSync
-attributes:
-  name: {name}
-  table: {table}
-  account: stativate
-  mode: sandbox
-  key: "{prefix}{{kpi}}-{{team}}"
-  label: "{{kpi_name}} {{team}}"
-  value: {{column: actual, format: compact}}
-"""
-_FLOOR = """
-type: pipelines.ValueStreamerSync
-attributes:
-  name: {name}
-  table: readings
-  account: {account}
-  mode: sandbox
-  where: kpi = 'departures'
-  fail_above: {{count: 0}}
-  max_minutes: {minutes}
-  team_id: valuestreamer_team_id
-  kpi_id: valuestreamer_kpi_id
-  actual: {{column: actual, id: valuestreamer_actual_id}}
-  target: {{column: target, id: valuestreamer_target_id}}
-  unit: unit
-  whole_number: whole_number
-"""
-
-
-def export(folder: Path, day: str, source_day: str) -> None:
-    """One day of the sample as the CSV file of a day."""
-    readings = pd.read_parquet(SAMPLE / "kpi_readings.parquet")
-    chosen = readings[readings["reading_date"].astype(str) == source_day].assign(reading_date=day)
-    folder.mkdir(parents=True, exist_ok=True)
-    chosen.to_csv(folder / f"kpi_{day}.csv", index=False)
+HISTORY = 26
+"""Days of a backfill that takes some six minutes, at two requests a second."""
+CHUNK = 2
+"""Of them in a run."""
 
 
 @pytest.fixture(scope="module")
-def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+def hook() -> Iterator[Hook]:
+    """A receiver of alerts."""
+    with hooked() as got:
+        yield got
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory: pytest.TempPathFactory, hook: Hook) -> Iterator[Live]:
+    """Tables of the past, of today and of calls; on `calls` the API refuses everything until faults are cleared."""
     folder = tmp_path_factory.mktemp("project")
-    soon = datetime.now(UTC) + timedelta(seconds=100)
-    yesterday = (soon.date() - timedelta(days=1)).isoformat()
-    start = (soon.date() - timedelta(days=3)).isoformat()
+    now = datetime.now(UTC)
+    soon = now + timedelta(seconds=200)
     schedule = f'  schedule: {{at: "{soon:%H:%M}", lookback: 2}}'
+    until = f'  end: "{ago(1)}"\n  retry_until: "{now - timedelta(hours=1):%H:%M}"'
     package = write_deployment(
         folder,
         {
-            "readings": _TABLE.format(name="readings", folder="past", start=DAYS[0], schedule=f'  end: "{DAYS[-1]}"'),
-            "board": _BOARD.format(name="board", table="readings", prefix=""),
-            "floor": _FLOOR.format(name="floor", account="valuestreamer", minutes=0.75),
-            "slow": _FLOOR.format(name="slow", account="slow", minutes=60),
-            "today": _TABLE.format(name="today", folder="today", start=start, schedule=schedule),
-            "today_board": _BOARD.format(name="today_board", table="today", prefix="today-"),
+            "readings": written.TABLE.format(
+                name="readings", folder="past", start=DAYS[0], more=f'  end: "{DAYS[-1]}"'
+            ),
+            "board": written.BOARD.format(name="board", table="readings", account="stativate", prefix="", more=""),
+            "floor": written.FLOOR.format(
+                name="floor", table="readings", account="valuestreamer", more="  max_minutes: 0.75"
+            ),
+            "today": written.TABLE.format(name="today", folder="today", start=ago(HISTORY + 2), more=schedule),
+            "slow": written.FLOOR.format(
+                name="slow", table="today", account="slow", more=f"  partitions_per_run: {CHUNK}"
+            ),
+            "calls": written.TABLE.format(name="calls", folder="today", start=ago(1), more=until),
+            "calls_board": written.BOARD.format(
+                name="calls_board", table="calls", account="calls", prefix="calls-", more="  max_minutes: 0.4"
+            ),
+            "operations": written.OPERATIONS.format(at=f"{now + timedelta(seconds=240):%H:%M}"),
         },
+        # Minutes of waiting, of which a test has none.
+        first="from datetime import timedelta\nfrom pipelines.components import resuming\n"
+        "resuming.PAUSE = timedelta(seconds=20)",
     )
     for day in DAYS:
-        export(package / "exports" / "past", day, day)
+        export_day(package / "exports" / "past", day, sample_day(day))
     (package / "exports" / "past" / f"kpi_{BROKEN}.csv").write_bytes(b"\x00\x01 this is not the file you want \xff\xfe")
-    export(package / "exports" / "today", yesterday, "2013-01-02")
-    export(package / "exports" / "today", (soon.date() - timedelta(days=2)).isoformat(), "2013-01-01")
+    for days in range(1, HISTORY + 3):
+        rows = sample_day(f"2013-01-{days:02}")
+        export_day(package / "exports" / "today", ago(days), rows if days > 2 else rows[:30])
     # The account `slow` takes two requests a second, so that some days of history take minutes.
-    with served(package, Home.of({"PIPELINES_HOME": str(folder / "home")}), environ={"SLOW_RATE": "2/s"}) as live:
-        live.query(
-            """mutation($selector: ScheduleSelector!) { startSchedule(scheduleSelector: $selector) { __typename } }""",
-            selector={
-                "repositoryName": "__repository__",
-                "repositoryLocationName": "livedeployment.definitions",
-                "scheduleName": "today_schedule",
-            },
-        )
+    environ = {"SLOW_RATE": "2/s", "HOOK": hook.url}
+    with served(package, Home.of({"PIPELINES_HOME": str(folder / "home")}), environ=environ) as live:
         yield live
 
 
+@pytest.fixture(scope="module")
+def history(live: Live) -> str:
+    """A backfill that takes minutes, some days a run. It goes on while tests look at something else."""
+    live.switch_on("schedule", "today_schedule")
+    days = [ago(number) for number in range(HISTORY + 2, 2, -1)]
+    return live.backfill(["today", "today_valid", "today_quarantine", "slow_upserts", "slow"], days)
+
+
+@pytest.fixture(scope="module")
+def stopped(live: Live) -> str:
+    """A delivery to an API that is down; returns its table's run. It is taken up while tests look at something else."""
+    down = {"api": "stativate", "path_contains": "calls-", "kind": "status", "times": None, "params": {"code": 503}}
+    live.sandbox.control.add_faults(down)
+    live.switch_on("sensor", "resume_stopped")
+    return live.launch("calls_extract", {START_TAG: ago(1), END_TAG: ago(1)})
+
+
 @pytest.mark.timeout(600)
-def test_three_days_fail_in_three_ways_and_a_retry_takes_up_those_alone(live: Live, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("history", "stopped")
+def test_three_days_fail_in_three_ways_and_a_retry_takes_up_those_alone(live: Live) -> None:
     """A broken file, a refused row, an API that goes down half-way: the other days are green, in two runs per sync."""
     faults = {"api": "valuestreamer", "method": "PUT", "kind": "status"}
     live.sandbox.control.add_faults({**faults, "path_contains": REFUSED, "times": 1, "params": {"code": 400}})
@@ -122,12 +116,13 @@ def test_three_days_fail_in_three_ways_and_a_retry_takes_up_those_alone(live: Li
     assert ranges(live, backfill) == {"readings": [(DAYS[0], DAYS[-1])], "board": either_side, "floor": either_side}
 
     one_after_another(live, backfill)
-    if has_browser():
-        see_the_days(live, tmp_path)
 
-    export(live.folder / "exports" / "past", BROKEN, BROKEN)
+    export_day(live.folder / "exports" / "past", BROKEN, sample_day(BROKEN))
     live.sandbox.control.clear_faults()
-    shown, written = held(live)
+    # A rule that spoils nothing counts the requests that it matches.
+    counting = {**faults, "path_contains": "2013-01-", "after": 10**6, "params": {"code": 503}}
+    live.sandbox.control.add_faults(counting)
+    shown = held(live)
     retry = live.retry_backfill(backfill)
     assert live.wait_for_backfill(retry) == "COMPLETED_SUCCESS"
     for asset in (*TABLE, *SYNCS):
@@ -136,38 +131,90 @@ def test_three_days_fail_in_three_ways_and_a_retry_takes_up_those_alone(live: Li
     each = [(day, day) for day in (BROKEN, REFUSED, DOWN)]
     assert ranges(live, retry) == {"readings": alone, "board": alone, "floor": each}
     # Nothing was sent that was there already.
-    now_shown, now_written = held(live)
-    assert now_written - written == now_shown - shown > 35
+    (counted,) = live.sandbox.control.faults()
+    assert counted["matched"] == held(live) - shown > 35
 
 
 @pytest.mark.timeout(600)
-def test_scheduled_run_started_in_the_middle_of_a_long_backfill_finishes_first(live: Live) -> None:
-    """History that takes minutes lets today's run in within seconds, and goes on after it."""
-    days = [day for day in DAYS[:-1] if day in live.partitions("readings")]
-    assert len(days) > 5
-    history = live.backfill(["slow_upserts", "slow"], days)
-    wait_for(lambda: [one for one in live.runs(dagster__backfill=history) if one["status"] == "STARTED"], 120, "a run")
-    span = {f"dagster/asset_partition_range_{end}": DAYS[-1] for end in ("start", "end")}
-    today = live.launch("slow_deliver", {**span, "pipelines/priority": "scheduled"})
-    ended = wait_for(lambda: _succeeded([one for one in live.runs() if one["runId"] == today]), 120, "today's run")
-    assert ended["jobName"] == "slow_deliver"
-    assert live.backfill_status(history) == "REQUESTED"
-    assert [one["status"] for one in live.runs(dagster__backfill=history)][-1] == "STARTED"
+def test_schedule_ticks_in_the_middle_of_a_long_backfill_and_is_through_before_it(live: Live, history: str) -> None:
+    """Tick, extract, sensor and delivery of the newest days pass by the history of the same table, sync and account."""
+    ticked = wait_for(lambda: _succeeded(live.runs(dagster__schedule_name="today_schedule")), 300, "the schedule's run")
+    assert span_of(ticked) == (ago(2), ago(1))
+
+    def delivered() -> dict[str, Any] | None:
+        return _succeeded(
+            [run for run in live.runs(pipelines__priority="scheduled") if run["jobName"] == "slow_deliver"]
+        )
+
+    delivery = wait_for(delivered, 240, "the delivery of the schedule's days")
+    assert span_of(delivery) == (ago(2), ago(1))
+    wait_for(lambda: [run for run in chunks(live, history) if started_after(run, delivery)], 120, "history, going on")
+    done = [run for run in chunks(live, history) if run["endTime"]]
+    assert any(run["endTime"] < ticked["startTime"] for run in done)  # it had begun before the tick
+    assert any(run["startTime"] < delivery["endTime"] and run["endTime"] > delivery["startTime"] for run in done)
+    spans = sorted(span_of(run) for run in done)
+    assert [first for first, _ in spans] == [ago(HISTORY + 2 - CHUNK * number) for number in range(len(spans))]
+    assert all(
+        date.fromisoformat(last) - date.fromisoformat(first) == timedelta(days=CHUNK - 1) for first, last in spans
+    )
+    in_order = sorted(done, key=span_of)
+    assert all(one["endTime"] <= other["startTime"] for one, other in pairwise(in_order))
     live.cancel_backfill(history)
-    wait_for(lambda: live.backfill_status(history) == "CANCELED", 120, "the end of history")
+    wait_for(lambda: ended(live.backfill_status(history)), 120, "the end of history")
 
 
 @pytest.mark.timeout(600)
-def test_schedule_ticks_and_the_syncs_follow_their_table(live: Live) -> None:
-    """The schedule's tick extracts the last two days in one run, and the sync delivers them in a run of its own."""
-    ticked = wait_for(lambda: _succeeded(live.runs(dagster__schedule_name="today_schedule")), 240, "the schedule's run")
-    tags = {tag["key"]: tag["value"] for tag in ticked["tags"]}
-    assert tags["dagster/asset_partition_range_start"] < tags["dagster/asset_partition_range_end"]
-    wait_for(lambda: len(live.partitions("today_board")) == 2, 120, "the sync's partitions")
-    (delivery,) = [run for run in live.runs(pipelines__priority="scheduled") if run["jobName"] == "today_board_deliver"]
-    assert delivery["status"] == "SUCCESS"
-    statuses = str(live.sandbox.control.state("stativate"))
-    assert "today-on_time_pct-EWR-AA" in statuses
+def test_a_stop_is_told_taken_up_and_its_recovery_told(live: Live, hook: Hook, stopped: str) -> None:
+    """An API is down for a while: an alert says so, later runs take the day up, and then the recovery is told."""
+    assert live.wait_for_runs(stopped) == ["SUCCESS"]
+    alerts = wait_for(lambda: told(hook, r"calls_board \(sandbox\): \w+ -&gt; red"), 180, "the alert")
+    assert "503" in alerts[0]
+    back = wait_for(lambda: told(hook, r"calls_board \(sandbox\): \w+ -&gt; green"), 300, "the recovery")
+    assert hook.texts.index(alerts[0]) < hook.texts.index(back[0])
+    tries = [run for run in live.runs() if any(tag["key"] == TAKES_UP_TAG for tag in run["tags"])]
+    assert {run["jobName"] for run in tries} == {"calls_board_deliver"}
+    assert tries[0]["status"] == "SUCCESS"
+    assert live.partitions("calls_board") == {ago(1): "MATERIALIZED"}
+    assert "calls-on_time_pct-EWR-AA" in str(live.sandbox.control.state("stativate"))
+
+
+@pytest.mark.timeout(600)
+def test_the_morning_is_told_by_itself(live: Live, hook: Hook) -> None:
+    """The schedule that `morning` asks for ticks, its run takes the screen, and the receiver has a line per sync."""
+    wait_for(lambda: _succeeded(live.runs(dagster__schedule_name="delivery_status_schedule")), 300, "the morning's run")
+    (morning,) = told(hook, "daemon: ")
+    assert all(f"{sync} (sandbox)" in morning for sync in ("board", "floor", "slow", "calls_board"))
+
+
+def ago(days: int) -> str:
+    """The day that many days before the one on which the tests began."""
+    return (_first_asked() - timedelta(days=days)).isoformat()
+
+
+@cache
+def _first_asked() -> date:
+    return datetime.now(UTC).date()
+
+
+def told(hook: Hook, pattern: str) -> list[str]:
+    """The messages that say so; Slack wants `>` escaped."""
+    return [text for text in hook.texts if re.search(pattern, text)]
+
+
+def span_of(run: Mapping[str, Any]) -> tuple[str, str]:
+    """The first and the last day of a run."""
+    tags = {tag["key"]: tag["value"] for tag in run["tags"]}
+    return tags[START_TAG], tags[END_TAG]
+
+
+def chunks(live: Live, backfill: str) -> list[dict[str, Any]]:
+    """The runs of a backfill that deliver."""
+    return [run for run in live.runs(dagster__backfill=backfill) if {"path": ["slow"]} in run["assetSelection"]]
+
+
+def started_after(run: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether a run began when another one was over."""
+    return bool(run["startTime"]) and run["startTime"] > other["endTime"]
 
 
 def ranges(live: Live, backfill: str) -> dict[str, list[tuple[str, str]]]:
@@ -192,23 +239,11 @@ def one_after_another(live: Live, backfill: str) -> None:
             assert end <= start
 
 
-def see_the_days(live: Live, folder: Path) -> None:
-    """The sync's page: six green days, the two that failed in red, and the one that its table does not have."""
-    with browser_page(1440, 760) as page:
-        page.goto(f"{live.url}/assets/floor?view=partitions&partition={REFUSED}")
-        for text in ("Failed (2)", "Materialized (6)", "Missing (1)"):
-            page.get_by_text(text).first.wait_for(timeout=60_000)
-        page.wait_for_timeout(2000)
-        picture(page, "failed_days", folder)
+def held(live: Live) -> int:
+    """How many records of those days ValueStreamer's stand-in holds."""
+    return sum("2013-01-" in str(record) for record in live.sandbox.control.state("valuestreamer")["records"])
 
 
-def held(live: Live) -> tuple[int, int]:
-    """How many records ValueStreamer's stand-in holds, and how many writes it has counted."""
-    routes = live.sandbox.control.counts("valuestreamer")["routes"]
-    writes = sum(route["requests"] for name, route in routes.items() if name.startswith("PUT"))
-    return len(live.sandbox.control.state("valuestreamer")["records"]), writes
-
-
-def _succeeded(runs: list[dict[str, object]]) -> dict[str, object] | None:
+def _succeeded(runs: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     assert not any(run["status"] == "FAILURE" for run in runs), runs
     return next((run for run in runs if run["status"] == "SUCCESS"), None)

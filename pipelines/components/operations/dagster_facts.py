@@ -7,7 +7,7 @@ public way in 1.13.27: all that is private stands here.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,9 +19,12 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 from dagster._core.storage.dagster_run import FINISHED_STATUSES, NOT_FINISHED_STATUSES
 from dagster._core.storage.event_log.base import AssetRecord
 
+from pipelines.components.failures import FAILED
+from pipelines.components.partitions import partitions_of_run
 from pipelines.tables.grains import SNAPSHOT
 
 _MOST_RUNS = 500
+_MOST_FAILURES = 5
 _MOST_BACKFILLS = 50
 _VERDICTS = {AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED}
 _WORKING = [BulkActionStatus.REQUESTED, BulkActionStatus.CANCELING, BulkActionStatus.FAILING]
@@ -61,11 +64,16 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
-class Failed:
-    """Why a run failed: in a sentence, and by partition where it said so."""
+class Failure:
+    """Partitions, oldest first, at which a run failed, for a reason that holds for the newest of them.
 
-    sentence: str = ""
-    partitions: Mapping[str, str] = field(default_factory=dict)
+    `others`: how many other reasons the run had for the others. `run` and `why` are empty where they are not known.
+    """
+
+    partitions: Sequence[str]
+    why: str = ""
+    run: str = ""
+    others: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,31 +161,89 @@ class DagsterFacts:
             str(metadata["why"].value) if "why" in metadata else "",
         )
 
-    def not_passed(self, asset: str, check: str, partitions: Sequence[str]) -> list[str]:
-        """Those of the partitions whose newest verdict is not good, oldest first."""
+    def verdicts(self, asset: str, check: str, partitions: Sequence[str]) -> dict[str, bool]:
+        """Whether a check's newest verdict on each of the partitions is good; those without one are left out."""
         if self.instance is None or asset not in self._records or not partitions:
-            return []
+            return {}
         if list(partitions) == [SNAPSHOT]:
             found = self.account(asset, check, SNAPSHOT)
-            return [SNAPSHOT] if found is not None and not found.passed else []
+            return {} if found is None else {SNAPSHOT: found.passed}
         infos = self.instance.event_log_storage.get_asset_check_partition_info(
             [dg.AssetCheckKey(dg.AssetKey(asset), check)], partition_keys=list(partitions)
         )
-        bad = AssetCheckExecutionRecordStatus.FAILED
-        return sorted(str(info.partition_key) for info in infos if info.latest_execution_status is bad)
+        good = AssetCheckExecutionRecordStatus.SUCCEEDED
+        return {
+            str(info.partition_key): info.latest_execution_status is good
+            for info in infos
+            if info.latest_execution_status in _VERDICTS
+        }
 
-    def failure(self, run: str) -> Failed:
-        """Why a run failed; empty where it did not, or did not say."""
-        if self.instance is None or not run:
-            return Failed()
-        found = self.instance.get_records_for_run(run, of_type=dg.DagsterEventType.STEP_FAILURE, limit=1).records
-        if not found:
-            return Failed()
-        data = found[0].event_log_entry.get_dagster_event().step_failure_data
+    def tries(self, asset: str, partitions: Partitions) -> dict[str, str]:
+        """The runs that tried the asset's partitions last and did not make them, by partition, the newest run last."""
+        if self.instance is None or asset not in self._records:
+            return {}
+        if SNAPSHOT in {*partitions.failed, *partitions.in_progress}:
+            return {SNAPSHOT: partitions.run}
+        storage = self.instance.event_log_storage
+        found = storage.get_latest_asset_partition_materialization_attempts_without_materializations(dg.AssetKey(asset))
+        return {partition: run for partition, (run, _) in sorted(found.items(), key=lambda one: one[1][1])}
+
+    def failures(
+        self, asset: str, check: str, step: str, partitions: Partitions, tries: Mapping[str, str]
+    ) -> list[Failure]:
+        """Why partitions are failed, by the run that failed at them last, the newest run first.
+
+        `step`: the op that makes the asset; `tries`: as `tries` gives them. Only the newest runs are asked.
+        """
+        failed = {*partitions.failed}
+        by_run: dict[str, list[str]] = {}
+        for partition in [one for one in [*tries][::-1] if one in failed]:
+            by_run.setdefault(tries[partition], []).append(partition)
+        by_run.setdefault("", []).extend(failed - tries.keys())
+        known = [(run, sorted(some)) for run, some in by_run.items() if some]
+        found = [self._failure(run, asset, check, step, some) for run, some in known[:_MOST_FAILURES]]
+        older = sorted(partition for _, some in known[_MOST_FAILURES:] for partition in some)
+        return [*_joined(found), *([Failure(older)] if older else [])]
+
+    def _failure(self, run: str, asset: str, check: str, step: str, partitions: Sequence[str]) -> Failure:
+        """What the run said; where it did not fail (it was dry, or cancelled) the verdict on the newest partition."""
+        newest = partitions[-1]
+        said = self._said(run, step)
+        if said is not None:
+            sentence, by_partition = said
+            reasons = {by_partition.get(one, sentence) for one in partitions}
+            return Failure(partitions, by_partition.get(newest, sentence), run, len(reasons) - 1)
+        account = self.account(asset, check, newest)
+        if account is None or account.passed:
+            return Failure(partitions, "", run)
+        return Failure(partitions, account.why, account.run)
+
+    def _said(self, run: str, step: str) -> tuple[str, Mapping[str, str]] | None:
+        """Why a run failed, in a sentence and by partition as far as it said so; None: it did not, or is gone."""
+        if self.instance is None or not run or self._status(run) is not dg.DagsterRunStatus.FAILURE:
+            return None
+        steps = [one.get_dagster_event() for one in self._events(run, dg.DagsterEventType.STEP_FAILURE)]
+        own = next((one for one in steps if one.step_key == step), steps[0] if steps else None)
+        if own is None:
+            ends = [one.get_dagster_event().message for one in self._events(run, dg.DagsterEventType.RUN_FAILURE)]
+            return (ends[-1] or "" if ends else ""), {}
+        data = own.step_failure_data
         if data.user_failure_data is None:
-            return Failed(str(data.error.message) if data.error else "")
-        listed = data.user_failure_data.metadata.get("failed_partitions")
-        return Failed(data.user_failure_data.description or "", dict(_mapping(listed)))
+            error = data.error.cause or data.error if data.error else None
+            return (error.message.strip() if error else ""), {}
+        return data.user_failure_data.description or "", _mapping(data.user_failure_data.metadata.get(FAILED))
+
+    def _events(self, run: str, kind: dg.DagsterEventType) -> list[dg.EventLogEntry]:
+        found = self.instance.get_records_for_run(run, of_type=kind).records if self.instance is not None else []
+        return [record.event_log_entry for record in found]
+
+    def extracted_at(self, asset: str, partition: str) -> datetime | None:
+        """When a partition, which is no snapshot, was materialized last."""
+        if self.instance is None or asset not in self._records:
+            return None
+        wanted = dg.AssetRecordsFilter(dg.AssetKey(asset), asset_partitions=[partition])
+        found = self.instance.fetch_materializations(wanted, limit=1).records
+        return _moment(found[0].timestamp) if found else None
 
     def schedules_on(self) -> set[str]:
         """The names of the schedules that are switched on."""
@@ -240,14 +306,27 @@ class DagsterFacts:
         return BackfillFacts(backfill.backfill_id, since, figures)
 
     def _of_job(self, backfill: PartitionBackfill) -> Iterator[tuple[str, tuple[int, int]]]:
+        """The partitions of all its runs that have ended, chunks of many as well as runs of one."""
         if self.instance is not None and backfill.partition_names and backfill.job_name:
+            asked = list(backfill.partition_names)
             ended = dg.RunsFilter(statuses=FINISHED_STATUSES, tags={_BACKFILL_TAG: backfill.backfill_id})
-            total = len(backfill.partition_names)
-            yield backfill.job_name, (min(total, self.instance.get_runs_count(ended)), total)
+            done = {one for run in self.instance.get_runs(ended) for one in partitions_of_run(run.tags, asked)}
+            yield backfill.job_name, (len(done), len(asked))
 
     def _status(self, run: str) -> dg.DagsterRunStatus | None:
         found = self.instance.get_run_by_id(run) if self.instance is not None else None
         return found.status if found else None
+
+
+def _joined(failures: Sequence[Failure]) -> list[Failure]:
+    """The same with runs that failed for the same reason as one: the newest of them."""
+    found: dict[str, Failure] = {}
+    for one in failures:
+        before = found.get(one.why)
+        found[one.why] = (
+            one if before is None else replace(before, partitions=sorted([*before.partitions, *one.partitions]))
+        )
+    return list(found.values())
 
 
 def _moment(seconds: float) -> datetime:

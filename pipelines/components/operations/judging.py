@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from pipelines.components.operations.dagster_facts import Account, Failed, Partitions
+from pipelines.components.operations.dagster_facts import Account, Failure, Partitions
 from pipelines.components.operations.due import Due
 from pipelines.components.operations.status import Colour, Daemon, Newest, Problem
 from pipelines.delivery.ledger.queries import PARKED
@@ -15,14 +15,16 @@ from pipelines.delivery.upsert import ACCEPTED, Outcome
 from pipelines.destinations.base import SyncSpec
 from pipelines.tables.grains import SNAPSHOT
 
-GRACE = timedelta(hours=1)
-"""So long after its schedule a partition may still be on its way."""
+_HANDOVER = timedelta(minutes=5)
+"""So long after its extract a partition may wait for the sensor that starts its deliveries."""
 _SILENT = timedelta(minutes=5)
 """The daemon gives a sign of life every half minute."""
 _STUCK = timedelta(minutes=30, seconds=30)
 """One of its parts may be at work for long; Dagster itself gives it half an hour."""
 _ARRIVED = (*ACCEPTED, Outcome.UNCHANGED, Outcome.SUPERSEDED)
 _LONGEST = 240
+UNDELIVERED = (str(Outcome.FAILED), str(Outcome.UNKNOWN), str(Outcome.NOT_SENT), "removal_failed")
+"""The ledger's words for keys that should have been delivered; the API refused the others that are open."""
 _PLAIN = {
     str(Outcome.FAILED): "failed: the API kept failing",
     str(Outcome.UNKNOWN): "were sent and never answered",
@@ -38,8 +40,10 @@ class Facts:
     """What is known of one sync.
 
     `closed`: the closed partitions of its table, oldest first; `due`: the newest of them; `schedule`: on, off or none.
-    `account`: of the newest partition. `wrong`: accounts of recent partitions whose rows were invalid or quarantined.
-    `failures`: why the last run of the sync, and of the table, failed. `moving`: a run of either has not ended.
+    `extracted`: when the newest partition that is due was extracted last. `wrong`: accounts of recent partitions whose
+    rows were invalid or quarantined. `passed`: partitions whose check is green although the API refused some of their
+    keys: `warn_above` allows for them. `failures`, `table_failures`: why partitions of the sync, and of its table, are
+    failed. `moving`: a run of either has not ended.
     """
 
     sync: SyncSpec
@@ -48,10 +52,11 @@ class Facts:
     schedule: str
     mine: Partitions = field(default_factory=Partitions)
     table: Partitions = field(default_factory=Partitions)
-    account: Account | None = None
+    extracted: datetime | None = None
     wrong: Sequence[Account] = ()
-    failure: Failed = field(default_factory=Failed)
-    table_failure: Failed = field(default_factory=Failed)
+    passed: Collection[str] = ()
+    failures: Sequence[Failure] = ()
+    table_failures: Sequence[Failure] = ()
     ledger: Summary = field(default_factory=Summary)
     moving: bool = False
 
@@ -68,30 +73,48 @@ def newest_of(facts: Facts, now: datetime) -> Newest:
     tried = facts.judged.tried | facts.table.tried
     chosen = facts.due[0]
     if chosen.partition == SNAPSHOT:
-        return _snapshot(facts, chosen, now)
+        return _snapshot(facts, now)
     if chosen.at is None:
         # Nothing is scheduled: what was extracted last is what counts.
         known = [one for one in facts.closed if one in tried]
         partition = known[-1] if known else chosen.partition
-        return Newest(partition, _state(facts, partition) or "not yet")
-    if now < chosen.at and chosen.partition not in tried and len(facts.due) > 1:
-        chosen = facts.due[1]
-    expected = chosen.at is not None and now < chosen.at + GRACE
-    return Newest(chosen.partition, _state(facts, chosen.partition) or ("expected" if expected else "missing"))
+        return Newest(partition, _state(facts, partition, now) or "not yet")
+    if chosen.partition not in tried and len(facts.due) > 1 and not _late(chosen, now):
+        before = facts.due[1]
+        # What is late stays so, though the next one is on its way.
+        if now < chosen.at or (_late(before, now) and _state(facts, before.partition, now) != "delivered"):
+            chosen = before
+    state = _state(facts, chosen.partition, now)
+    return Newest(chosen.partition, state or ("missing" if _late(chosen, now) else "expected"))
 
 
-def _state(facts: Facts, partition: str) -> str:
+def _state(facts: Facts, partition: str, now: datetime) -> str:
     """Delivered, in progress or failed; empty where nobody tried."""
     judged = facts.judged
     named = {"in progress": judged.in_progress, "failed": judged.failed, "delivered": judged.delivered}
-    return next((state for state, partitions in named.items() if partition in partitions), "")
+    told = next((state for state, partitions in named.items() if partition in partitions), "")
+    return "in progress" if not told and _on_its_way(facts, partition, now) else told
 
 
-def _snapshot(facts: Facts, due: Due, now: datetime) -> Newest:
-    state, at = _state(facts, SNAPSHOT), facts.judged.at
-    old = due.at is not None and facts.schedule == "on" and (at is None or at < due.at)
-    if due.at is not None and old and state in {"", "delivered"}:
-        state = "expected" if now < due.at + GRACE else "missing"
+def _on_its_way(facts: Facts, partition: str, now: datetime) -> bool:
+    """Whether the table works on it, or has just handed it over to the sensor that lets the sync follow."""
+    just = facts.extracted is not None and now - facts.extracted < _HANDOVER
+    handed_over = just and partition in facts.table.delivered and partition == facts.due[0].partition
+    return partition in facts.table.in_progress or handed_over
+
+
+def _late(due: Due, now: datetime) -> bool:
+    return due.late_at is not None and now >= due.late_at
+
+
+def _snapshot(facts: Facts, now: datetime) -> Newest:
+    state, at, due = _state(facts, SNAPSHOT, now), facts.judged.at, facts.due[0]
+    if facts.schedule == "on" and state in {"", "delivered"}:
+        old = [one for one in facts.due if one.at is not None and (at is None or at < one.at)]
+        if old:
+            on_its_way = _on_its_way(facts, SNAPSHOT, now)
+            late = any(_late(one, now) for one in old)
+            state = "in progress" if on_its_way else "missing" if late else "expected"
     return Newest(SNAPSHOT, state or ("missing" if due.at is not None else "not yet"), at)
 
 
@@ -122,36 +145,49 @@ def _kept_back(facts: Facts) -> Iterator[Problem]:
 
 def _failed(facts: Facts) -> Iterator[Problem]:
     sync = facts.sync
-    if facts.table.failed:
-        failed = sorted(facts.table.failed)
-        why = facts.table_failure.partitions.get(failed[-1]) or facts.table_failure.sentence
+    for one in facts.table_failures:
         yield Problem(
             "table failed",
             Colour.RED,
-            f"table {sync.table} failed for {_span(failed)}{_because(why)}",
+            f"table {sync.table} failed for {_span(one.partitions)}{_because(one.why)}{_besides(one)}",
             f"mend the source, then run {sync.table}_extract again in Dagster; `pipelines check` looks at the source",
-            len(failed),
-            partitions=failed,
+            len(one.partitions),
+            partitions=one.partitions,
+            run=one.run,
         )
-    if facts.mine.failed and sync.mode != "dry":
-        failed = sorted(facts.mine.failed)
-        why = facts.failure.partitions.get(failed[-1]) or facts.failure.sentence
-        told = any(one.outcome in _UNDELIVERED for one in facts.ledger.open)
+    for one in facts.failures if sync.mode != "dry" else ():
+        why = "" if _told_by_keys(facts, one.partitions) else f"{_because(one.why)}{_besides(one)}"
         yield Problem(
             "failed",
             Colour.RED,
-            f"the delivery of {_span(failed)} failed{_because('' if told else why)}",
+            f"the delivery of {_span(one.partitions)} failed{why}",
             f"mend the cause, then run {sync.name}_deliver again in Dagster",
-            len(failed),
-            partitions=failed,
+            len(one.partitions),
+            partitions=one.partitions,
+            run=one.run,
         )
+
+
+def _told_by_keys(facts: Facts, partitions: Sequence[str]) -> bool:
+    """Whether keys that are open in these very partitions tell why already."""
+    undelivered = [one for one in facts.ledger.open if one.outcome in UNDELIVERED]
+    return any(not {*partitions}.isdisjoint(one.partitions) for one in undelivered)
+
+
+def _besides(failure: Failure) -> str:
+    return f" (and {failure.others} other reason{'s' if failure.others > 1 else ''})" if failure.others else ""
 
 
 def _newest(facts: Facts, newest: Newest, now: datetime) -> Iterator[Problem]:
     sync, partition = facts.sync, newest.partition
-    if newest.state == "in progress" and _late(facts, newest, now):
-        what = f"{_named(partition)} is late: its run has not ended"
-        yield Problem("late", Colour.YELLOW, what, f"look at the run of {sync.name} in Dagster", partitions=[partition])
+    if newest.state == "in progress" and any(_late(one, now) for one in facts.due if one.partition == partition):
+        working = sync.name if partition in facts.mine.in_progress else f"table {sync.table}"
+        what = f"{_named(partition)} is late, but under way: the run of {working} has not ended"
+        if partition not in {*facts.mine.in_progress, *facts.table.in_progress}:
+            what = f"{_named(partition)} is late, but under way: its delivery is about to start"
+        yield Problem(
+            "late", Colour.YELLOW, what, "look at the run in Dagster: it needs no other", partitions=[partition]
+        )
     if newest.state == "missing" and partition not in facts.table.failed:
         yield _missing(facts, partition)
     elif newest.state == "not yet" and partition in facts.table.delivered:
@@ -175,17 +211,11 @@ def _missing(facts: Facts, partition: str) -> Problem:
     return Problem("missing", Colour.RED, what, f"run {job} in Dagster for it", partitions=[partition])
 
 
-def _late(facts: Facts, newest: Newest, now: datetime) -> bool:
-    due = next((one.at for one in facts.due if one.partition == newest.partition), None)
-    return due is not None and now >= due + GRACE
-
-
-_UNDELIVERED = (str(Outcome.FAILED), str(Outcome.UNKNOWN), str(Outcome.NOT_SENT), "removal_failed")
-
-
 def _open(facts: Facts) -> Iterator[Problem]:
     for group in facts.ledger.open:
-        colour = Colour.RED if group.outcome in _UNDELIVERED else Colour.YELLOW
+        colour = Colour.RED if group.outcome in UNDELIVERED else Colour.YELLOW
+        if colour is Colour.YELLOW and {*group.partitions} <= {*facts.passed}:
+            continue
         what = f"{group.keys} {_keys(group.keys)} {_verb(group)}{_because(group.reason)}"
         yield Problem(
             group.outcome.replace("_", " "),
@@ -194,7 +224,8 @@ def _open(facts: Facts) -> Iterator[Problem]:
             _look(facts.sync.name, group),
             group.keys,
             datetime.fromtimestamp(group.since, UTC),
-            sorted({group.first, group.last} - {""}),
+            group.partitions,
+            _run_of(facts, group.partitions),
         )
     unanswered = facts.ledger.unanswered
     if unanswered is not None and not facts.moving:
@@ -208,6 +239,12 @@ def _open(facts: Facts) -> Iterator[Problem]:
         )
 
 
+def _run_of(facts: Facts, partitions: Sequence[str]) -> str:
+    """The run that failed at these partitions last, where one did."""
+    found = (one.run for one in facts.failures if not {*partitions}.isdisjoint(one.partitions))
+    return next(found, "")
+
+
 def _wrong(facts: Facts) -> Iterator[Problem]:
     for kind, verb, do in (
         ("quarantined", "in quarantine", f"see check `contract` of {facts.sync.table}_valid, and mend the source"),
@@ -219,7 +256,7 @@ def _wrong(facts: Facts) -> Iterator[Problem]:
             partitions = [one.partition for one in found]
             what = f"{rows} {'row is' if rows == 1 else 'rows are'} {verb}, of {_span(partitions)}"
             since = min(one.at for one in found)
-            yield Problem(kind, Colour.YELLOW, what, do, rows, since, partitions)
+            yield Problem(kind, Colour.YELLOW, what, do, rows, since, partitions, found[-1].run)
 
 
 def daemon_of(needed: Sequence[str], beats: Mapping[str, datetime], now: datetime) -> Daemon:

@@ -23,6 +23,7 @@ from pipelines.components.operations.rendering import (
 from pipelines.components.operations.status import Colour, Problem, Screen, SyncStatus
 
 _REASONS = 3
+_NAMED = 3
 
 
 def morning(screen: Screen) -> Message:
@@ -51,26 +52,43 @@ def alert(screen: Screen, changes: Sequence[Change], owner: str = "") -> Message
 
 
 def _of_sync(screen: Screen, status: SyncStatus, change: Change) -> str:
-    newest, url = status.newest, run_url(screen, status) or asset_url(screen, status)
+    newest, told = status.newest, change.told_of(status.problems)
     lines = [f"{DOTS[change.colour]} {status.sync} ({status.mode}): {change.before} -> {change.colour}"]
+    if change.colour is change.before:
+        lines = [f"{DOTS[change.colour]} {status.sync} ({status.mode}): still {change.colour}, and new"]
     rows = f", {newest.delivered:,} of {newest.expected:,} rows delivered" if newest.delivered is not None else ""
     if newest.partition:
         lines.append(f"{newest.partition} {newest.state}{rows}")
-    lines += _reasons(status.problems)
+    lines += _reasons(screen, told, change)
     if status.owners:
         lines.append(f"owner: {owners(status)}")
+    about = next((max(one.partitions) for one in told if one.partitions), "")
+    url = asset_url(screen, status, about) if told else run_url(screen, newest.run) or asset_url(screen, status)
     return "\n".join([*lines, *([url] if url else [])])
 
 
 def _of_deployment(screen: Screen, change: Change, owner: str) -> str:
-    lines = [f"{DOTS[change.colour]} the deployment: {change.before} -> {change.colour}", *_reasons(screen.problems)]
+    lines = [f"{DOTS[change.colour]} the deployment: {change.before} -> {change.colour}"]
+    lines += _reasons(screen, change.told_of(screen.problems), change)
     return "\n".join([*lines, *([f"owner: {owner.removeprefix('team:')}"] if owner else [])])
 
 
-def _reasons(problems: Sequence[Problem]) -> list[str]:
-    lines = [line for one in problems[:_REASONS] for line in (f"- {one.what}", f"  next: {_do(one.next)}")]
+def _reasons(screen: Screen, problems: Sequence[Problem], change: Change) -> list[str]:
+    """The worst problems: what it is, what to do, and the run that made it so."""
+    lines = []
+    for one in problems[:_REASONS]:
+        url = run_url(screen, one.run)
+        lines += [f"- {one.what}{_new(change.fresh_of(one), one)}", f"  next: {_do(one.next)}"]
+        lines += [f"  run: {url}"] if url else []
     rest = len(problems) - _REASONS
     return [*lines, *([f"- and {rest} more: {_do('pipelines status')}"] if rest > 0 else [])]
+
+
+def _new(fresh: Sequence[str], problem: Problem) -> str:
+    """Which of its partitions are told for the first time, where others were told before."""
+    if not fresh or len(fresh) == len(problem.partitions):
+        return ""
+    return f" (new: {', '.join(fresh[-_NAMED:])}{f' and {len(fresh) - _NAMED} more' if len(fresh) > _NAMED else ''})"
 
 
 def _wrong(one: ToDo) -> str:

@@ -16,13 +16,17 @@ _NOTHING = "-"
 
 
 class ToDo(NamedTuple):
-    """Something that is wrong, for how long, and what to do; `syncs`: those it concerns, none: the whole deployment."""
+    """Something that is wrong, for how long, and what to do; `syncs`: those it concerns, none: the whole deployment.
+
+    `run`: where it happened, as far as that is known.
+    """
 
     colour: Colour
     syncs: tuple[str, ...]
     what: str
     since: str
     next: str
+    run: str
 
     @property
     def about(self) -> str:
@@ -64,7 +68,9 @@ def to_do(screen: Screen) -> list[ToDo]:
         key = (problem.colour, problem.what, problem.next)
         before = found[key].syncs if key in found else ()
         since = age(screen.now, problem.since) if problem.since else ""
-        found[key] = ToDo(problem.colour, (*before, *([sync] if sync else [])), problem.what, since, problem.next)
+        run = found[key].run if key in found else problem.run
+        about = (*before, *([sync] if sync else []))
+        found[key] = ToDo(problem.colour, about, problem.what, since, problem.next, run)
     return sorted(found.values(), key=lambda one: -one.colour.rank)
 
 
@@ -93,9 +99,12 @@ def markdown(screen: Screen) -> str:
     rows = [(named(one.colour), _linked(screen, one), *cells(one)[1:]) for one in screen.syncs]
     parts = [f"### {DOTS[screen.colour]} {headline(screen)}", f"{moment(screen.now)} · daemon: {daemon_line(screen)}"]
     parts.append(_grid(("", *HEAD), rows) if rows else "This deployment has no syncs.")
-    wrong = [(named(one.colour), one.about, one.what, one.since, _code(one.next)) for one in to_do(screen)]
+    wrong = [
+        (named(one.colour), one.about, one.what, one.since, _code(one.next), _run(screen, one.run))
+        for one in to_do(screen)
+    ]
     if wrong:
-        parts += ["#### What to do", _grid(("", "sync", "what", "since", "next"), wrong)]
+        parts += ["#### What to do", _grid(("", "sync", "what", "since", "next", "run"), wrong)]
     working = under_way(screen)
     if working:
         parts += ["#### Under way", _grid(("sync", "progress"), working)]
@@ -124,18 +133,18 @@ def owners(status: SyncStatus) -> str:
     return ", ".join(owner.removeprefix("team:") for owner in status.owners)
 
 
-def asset_url(screen: Screen, status: SyncStatus) -> str:
-    """The sync's page in Dagster's UI, at the partition that is shown; empty without an address of the UI."""
+def asset_url(screen: Screen, status: SyncStatus, partition: str = "") -> str:
+    """The sync's page in Dagster's UI, at a partition or at the newest; empty without an address of the UI."""
     if not screen.ui_url:
         return ""
-    partition = status.newest.partition
-    at = f"?view=partitions&partition={partition}" if partition not in {"", SNAPSHOT} else ""
+    wanted = partition or status.newest.partition
+    at = f"?view=partitions&partition={wanted}" if wanted not in {"", SNAPSHOT} else ""
     return f"{screen.ui_url}/assets/{status.sync}{at}"
 
 
-def run_url(screen: Screen, status: SyncStatus) -> str:
-    """The page of the run that gave the newest account; else the sync's."""
-    return f"{screen.ui_url}/runs/{status.newest.run}" if screen.ui_url and status.newest.run else ""
+def run_url(screen: Screen, run: str) -> str:
+    """The page of a run; empty where none is known, or the UI has no address."""
+    return f"{screen.ui_url}/runs/{run}" if screen.ui_url and run else ""
 
 
 def _newest(newest: Newest) -> str:
@@ -167,6 +176,11 @@ def _open(problems: Sequence[Problem]) -> str:
 def _linked(screen: Screen, status: SyncStatus) -> str:
     name, url = cells(status)[0], asset_url(screen, status)
     return f"[{name}]({url})" if url else name
+
+
+def _run(screen: Screen, run: str) -> str:
+    url = run_url(screen, run)
+    return f"[{run[:8]}]({url})" if url else run[:8]
 
 
 def _code(command: str) -> str:

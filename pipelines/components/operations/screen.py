@@ -15,12 +15,13 @@ from pipelines.components.operations.dagster_facts import (
     Account,
     BackfillFacts,
     DagsterFacts,
-    Failed,
+    Failure,
     Partitions,
     RunFacts,
 )
-from pipelines.components.operations.due import closed, newest_due
+from pipelines.components.operations.due import Due, closed, newest_due
 from pipelines.components.operations.judging import (
+    UNDELIVERED,
     Facts,
     arrived,
     daemon_of,
@@ -37,12 +38,14 @@ from pipelines.components.operations.status import (
     Screen,
     SyncStatus,
 )
+from pipelines.components.partition_checks import CONTRACT, DELIVERY
 from pipelines.components.partitions import partitions_of
 from pipelines.components.sync import table_of
 from pipelines.delivery.errors import LedgerError
 from pipelines.delivery.ledger import Ledger
 from pipelines.delivery.ledger.summary import Place, Summary, summarise
 from pipelines.destinations.base import SyncSpec
+from pipelines.tables.grains import SNAPSHOT
 from pipelines.tables.names import valid_of
 from pipelines.tables.spec import AnyTable
 
@@ -141,47 +144,63 @@ class _Reader:
         keys, definition = closed(table, self.now), partitions_of(table)
         mine = self.dagster.partitions(sync.name, keys, definition)
         extracted = self.dagster.partitions(valid_of(table.name), keys, definition)
+        due = newest_due(table, keys, self.now)
+        valid = valid_of(table.name)
         schedule = "none" if table.schedule is None else "on" if f"{table.name}_schedule" in self.on else "off"
         return Facts(
             sync=sync,
             closed=keys,
-            due=newest_due(table, keys, self.now),
+            due=due,
             schedule=schedule,
             mine=mine,
             table=extracted,
+            extracted=self._extracted(table, due, mine, extracted),
             wrong=self._wrong(sync, table, mine),
-            failure=self._failure(sync.name, "delivery", mine),
-            table_failure=self._failure(valid_of(table.name), "contract", extracted),
+            passed=self._passed(sync, summary),
+            failures=self._failures(sync.name, DELIVERY, sync.name, mine),
+            table_failures=self._failures(valid, CONTRACT, table.name, extracted),
             ledger=summary,
             moving=moving,
         )
+
+    def _extracted(
+        self, table: AnyTable, due: Sequence[Due], mine: Partitions, extracted: Partitions
+    ) -> datetime | None:
+        """When the newest partition that is due was extracted: asked where it was, and nobody delivered it yet."""
+        newest = due[0].partition if due else ""
+        if newest == SNAPSHOT:
+            return extracted.at
+        waits = newest in extracted.delivered and newest not in mine.tried
+        return self.dagster.extracted_at(valid_of(table.name), newest) if waits else None
 
     def _wrong(self, sync: SyncSpec, table: AnyTable, mine: Partitions) -> list[Account]:
         """Accounts of recent partitions that are delivered, and not all of whose rows were fit for it."""
         lookback = table.schedule.lookback if table.schedule else 1
         recent = sorted(mine.delivered)[-max(lookback, _RECENT) :]
-        bad = self.dagster.not_passed(sync.name, "delivery", recent)[-_DETAILED:]
-        found = (self.dagster.account(sync.name, "delivery", partition) for partition in bad)
+        verdicts = self.dagster.verdicts(sync.name, DELIVERY, recent)
+        bad = sorted(partition for partition, good in verdicts.items() if not good)[-_DETAILED:]
+        found = (self.dagster.account(sync.name, DELIVERY, partition) for partition in bad)
         return [one for one in found if one is not None]
 
-    def _failure(self, asset: str, check: str, partitions: Partitions) -> Failed:
-        """Why the newest failed partition failed, as its run said, or the verdict on it."""
+    def _passed(self, sync: SyncSpec, summary: Summary) -> set[str]:
+        """Partitions with keys that the API will not have, in which the sync allows for so many."""
+        refused = {one for group in summary.open if group.outcome not in UNDELIVERED for one in group.partitions}
+        verdicts = self.dagster.verdicts(sync.name, DELIVERY, sorted(refused))
+        return {partition for partition, good in verdicts.items() if good}
+
+    def _failures(self, asset: str, check: str, step: str, partitions: Partitions) -> list[Failure]:
+        """Why partitions are failed; nobody is asked where none is."""
         if not partitions.failed:
-            return Failed()
-        newest = max(partitions.failed)
-        failed = self.dagster.failure(partitions.run)
-        if newest in failed.partitions:
-            return failed
-        account = self.dagster.account(asset, check, newest)
-        if account is None or account.passed or not account.why:
-            return failed
-        return Failed(account.why)
+            return []
+        return self.dagster.failures(asset, check, step, partitions, self.dagster.tries(asset, partitions))
 
     def _accounted(self, facts: Facts, newest: Newest) -> Newest:
-        """With the rows of the partition, where a run gave account of them."""
-        account = self.dagster.account(facts.sync.name, "delivery", newest.partition) if newest.partition else None
-        if account is None:
-            return newest
+        """With its run, and with its rows where that run gave account of them."""
+        failures = (*facts.failures, *facts.table_failures)
+        run = next((one.run for one in failures if newest.partition in one.partitions), "")
+        account = self.dagster.account(facts.sync.name, DELIVERY, newest.partition) if newest.partition else None
+        if account is None or (run and run != account.run):
+            return replace(newest, run=run)
         delivered, expected = arrived(account)
         return replace(newest, at=account.at, delivered=delivered, expected=expected, run=account.run)
 

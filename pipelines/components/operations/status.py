@@ -1,10 +1,11 @@
 """The status of syncs: red, yellow or green, why, and what to do next. Words only; `screen` reads and judges.
 
-red     the newest closed partition is missing an hour past its schedule; any partition failed; rows failed, are unknown
-        or were not sent; a hold, a first contact that nobody made or a ceiling keeps the sync from sending; the daemon
-        is gone, or never came and something waits for it; the ledger cannot be read
-yellow  rows are rejected, parked, invalid or in quarantine; the newest closed partition is late but under way; its
-        schedule is switched off
+red     the newest closed partition is missing when its table's `late_after` is over, and nothing works on it; any
+        partition failed; rows failed, are unknown or were not sent; a hold, a first contact that nobody made or a
+        ceiling keeps the sync from sending; the daemon is gone, or never came and something waits for it; the ledger
+        cannot be read
+yellow  rows are rejected, parked, invalid or in quarantine; the newest closed partition is late but under way: the run
+        of its table or of the sync is queued or works; its schedule is switched off
 green   everything else, also a sync in mode dry whose table is well: it is meant to send nothing
 
 A snapshot has one partition, which is due anew at each tick of its schedule. Without a schedule nothing is due: then a
@@ -43,6 +44,8 @@ class Problem:
 
     `kind` is the same for the same trouble, whatever its extent: alerts go by it. `count` is of keys, rows or
     partitions, as `what` says. `since`: when it began, where that is known. `next`: the command, or where to look.
+    `partitions`: those that it is about, all of them; none where it is about the sync as a whole. `run`: the run that
+    made it so; empty: there is none, or it is not known any more.
     """
 
     kind: str
@@ -52,15 +55,17 @@ class Problem:
     count: int = 0
     since: datetime | None = None
     partitions: Sequence[str] = ()
+    run: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Newest:
     """The partition that a sync is judged by: the newest one that has closed and is due.
 
-    `state`: delivered, failed, in progress, expected (due, and its hour of grace is not over), missing, not yet (nobody
-    tried, and nothing is scheduled), or none (the table has no closed partition). `at`: when it was delivered last, as
-    far as that is known. `delivered` of `expected` rows arrived, by the newest account of it; None: there is none.
+    `state`: delivered, failed, in progress (of the sync, or of its table), expected (due, and `late_after` is not
+    over), missing, not yet (nobody tried, and nothing is scheduled), or none (the table has no closed partition). `at`:
+    when it was delivered last, as far as that is known. `delivered` of `expected` rows arrived, by the newest account
+    of it; None: there is none. `run`: the one that failed at it, where one did, else the one that gave that account.
     """
 
     partition: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
 
 from sqlalchemy import ColumnElement, Connection, and_, case, func, select
 
@@ -29,15 +30,14 @@ class Place:
 class OpenGroup:
     """Keys that are open for the same kind of reason.
 
-    `outcome` is one of the ledger's, or `parked`. `since`: the Unix time of the oldest. `first`, `last`: the partitions
-    between which they lie. `reason` is the most frequent one, and `key` an example of it.
+    `outcome` is one of the ledger's, or `parked`. `since`: the Unix time of the oldest. `partitions`: those that they
+    are of, oldest first. `reason` is the most frequent one, and `key` an example of it.
     """
 
     outcome: str
     keys: int
     since: float
-    first: str
-    last: str
+    partitions: tuple[str, ...]
     reason: str
     key: str
 
@@ -81,19 +81,20 @@ def _open(connection: Connection, scope: Scope, place: Place) -> Iterator[OpenGr
     groups = connection.execute(
         select(
             kind.label("kind"),
+            table.c.partition,
             func.count().label("keys"),
             func.min(table.c.first_at).label("since"),
-            func.min(table.c.partition).label("first"),
-            func.max(table.c.partition).label("last"),
         )
         .where(*ours)
         # By its name: PostgreSQL would take the same expression with parameters of its own for another one.
-        .group_by("kind")
-        .order_by("kind")
+        .group_by("kind", table.c.partition)
+        .order_by("kind", table.c.partition)
     ).all()
-    for group in groups:
-        reason, key = _most_frequent(connection, and_(*ours, kind == group.kind))
-        yield OpenGroup(group.kind, group.keys, group.since, group.first, group.last, reason, key)
+    for outcome, some in groupby(groups, lambda group: str(group.kind)):
+        found = list(some)
+        reason, key = _most_frequent(connection, and_(*ours, kind == outcome))
+        keys, since = sum(one.keys for one in found), min(one.since for one in found)
+        yield OpenGroup(outcome, keys, since, tuple(one.partition for one in found), reason, key)
 
 
 def _kind(park_after: int | None) -> ColumnElement[str]:

@@ -6,6 +6,7 @@ import json
 import socketserver
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -67,6 +68,13 @@ class Hook:
 @pytest.fixture
 def hook() -> Iterator[Hook]:
     """A local HTTP receiver."""
+    with hooked() as got:
+        yield got
+
+
+@contextmanager
+def hooked() -> Iterator[Hook]:
+    """A local HTTP receiver, until the block ends."""
     got = Hook()
 
     class _Handler(BaseHTTPRequestHandler):

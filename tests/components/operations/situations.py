@@ -79,9 +79,12 @@ def status(*problems: Problem, sync: str = BOARD, busy: bool = False, **fields: 
     return SyncStatus(sync=sync, table=TABLE, account="stativate", problems=problems, busy=busy, **{**usual, **fields})
 
 
-def problem(kind: str = "failed", colour: Colour = Colour.RED, count: int = 1) -> Problem:
-    """A reason for a colour."""
-    return Problem(kind, colour, f"{count} of it {kind}", f"pipelines ledger --sync {BOARD}", count)
+def problem(
+    kind: str = "failed", colour: Colour = Colour.RED, count: int = 1, *, at: Sequence[str] = (), run: str = ""
+) -> Problem:
+    """A reason for a colour, in these partitions, that this run has made."""
+    what = f"{count} of it {kind}"
+    return Problem(kind, colour, what, f"pipelines ledger --sync {BOARD}", count, partitions=at, run=run)
 
 
 def screen(*syncs: SyncStatus, problems: Sequence[Problem] = (), ui_url: str = "https://dagster.example.com") -> Screen:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -21,7 +22,8 @@ from tests.components.operations.postbox import Postbox
 from tests.components.operations.situations import problem, screen, status
 
 Tell = Callable[[str | None, Screen], tuple[str, str]]
-BAD, GOOD = screen(status(problem("failed", count=3))), screen(status())
+BAD = screen(status(problem("failed", count=3, at=["2012-12-30", "2012-12-31"], run="run-of-2012")))
+GOOD = screen(status())
 SECRET = "secretpart"
 MAIL = {"PIPELINES_SMTP_HOST": "127.0.0.1", "PIPELINES_SMTP_SECURITY": "none", "PIPELINES_SMTP_FROM": "p@example.com"}
 
@@ -54,18 +56,45 @@ def test_a_change_and_its_recovery_are_told_once_each(tell: Tell, hook: Hook, po
 
 
 def test_an_alert_says_all_that_somebody_needs_who_is_woken_by_it(tell: Tell, hook: Hook) -> None:
-    """Sync, mode, partition, counts, the first reasons, the next command, the owner, a link to the run."""
+    """Sync, mode, partition, counts, the first reasons, the next command, the owner; links to the run that failed and
+    to the day that it failed at, and not to the run of today, which is well.
+    """
     tell(None, BAD)
     (text,) = hook.texts
+    assert "run-1" not in text
     for part in (
         f"{BOARD} (live): green -&gt; red",
         "2013-01-04 delivered, 4 of 4 rows delivered",
         "- 3 of it failed",
         f"next: `pipelines ledger --sync {BOARD}`",
         "owner: data-platform",
-        "https://dagster.example.com/runs/run-1",
+        "  run: https://dagster.example.com/runs/run-of-2012",
+        f"https://dagster.example.com/assets/{BOARD}?view=partitions&amp;partition=2012-12-31",
     ):
         assert part in text
+
+
+def test_of_what_stays_red_only_the_new_is_told(tell: Tell, hook: Hook) -> None:
+    """Old days, and why they failed, are not told again; where one reason has old and new ones, the new are named."""
+    cursor, _ = tell(None, BAD)
+    tonight = problem("failed", count=2, at=["2013-01-04"], run="run-2")
+    cursor, _ = tell(cursor, screen(status(*BAD.syncs[0].problems, tonight)))
+    text = hook.texts[1]
+    assert text.splitlines()[0] == f"🔴 pipelines: {BOARD} red"
+    assert f"{BOARD} (live): still red, and new" in text
+    assert "- 2 of it failed\n" in text
+    assert "/runs/run-2" in text
+    assert "run-of-2012" not in text
+    later = replace(tonight, partitions=["2013-01-04", "2013-01-05"])
+    tell(cursor, screen(status(later)))
+    assert "- 2 of it failed (new: 2013-01-05)\n" in hook.texts[2]
+
+
+def test_a_recovery_links_to_what_is_well_again(tell: Tell, hook: Hook) -> None:
+    """The run that gave account of the newest partition."""
+    cursor, _ = tell(None, BAD)
+    tell(cursor, GOOD)
+    assert hook.texts[1].endswith("https://dagster.example.com/runs/run-1")
 
 
 def test_a_receiver_that_is_down_is_told_when_it_is_back(tell: Tell, hook: Hook, postbox: Postbox) -> None:

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from pipelines.components.operations.dagster_facts import Account, Failed, Partitions
+from pipelines.components.operations.dagster_facts import Account, Failure, Partitions
 from pipelines.components.operations.judging import arrived, daemon_of, daemon_problem
 from pipelines.components.operations.status import Colour
+from pipelines.components.standing_looks import due_partition, due_since
 from pipelines.delivery.ledger import Hold
 from pipelines.delivery.ledger.summary import OpenGroup, Summary, Unanswered
 from tests.components.deploying import BOARD, DAYS, TABLE, board, readings
@@ -18,6 +19,7 @@ from tests.components.operations.situations import AT_NINE, SCHEDULE, all_of, ju
 
 MONDAY_SIX = datetime(2013, 1, 7, 11, 0, tzinfo=UTC)
 """Six in the morning of a Monday in New York."""
+EVERY_DAY = {"at": "05:30"}
 SNAPSHOT = {"grain": "snapshot", "start": None, "source": {"files": "now.csv"}, "columns": {}}
 
 
@@ -54,6 +56,58 @@ def test_a_missing_partition_says_which_job_mends_it() -> None:
     _, (absent,) = judged(mine=all_of(DAYS[:-1]), table=all_of(DAYS[:-1]))
     assert absent.next == f"run {TABLE}_extract in Dagster for it"
     assert DAYS[-1] in absent.what
+
+
+@pytest.mark.parametrize("late_after", [0, 60, 240, 1440])
+@pytest.mark.parametrize("grain", ["daily", "snapshot"])
+def test_what_is_late_is_late_for_everybody(late_after: int, grain: str) -> None:
+    """The table's `late_after` is the grace of the screen, its alerts and the check `freshness`, to the minute."""
+    fields: dict[str, Any] = SNAPSHOT if grain == "snapshot" else {}
+    spec = readings(schedule=EVERY_DAY, late_after=late_after, **fields)
+    tick = datetime(2013, 1, 5, 10, 30, tzinfo=UTC)
+    known = all_of(DAYS[:-1])
+    if grain == "snapshot":
+        known = Partitions(["snapshot"], at=tick - timedelta(hours=3))
+    for minutes in (-1, late_after - 1, late_after, late_after + 1):
+        now = tick + timedelta(minutes=minutes)
+        missing = "missing" in {one.kind for one in judged(now, spec=spec, mine=known, table=known)[1]}
+        assert missing == (minutes >= late_after)
+        since = due_since(spec, now)
+        stale = due_partition(spec, now) == DAYS[-1] if grain == "daily" else since is not None and since >= tick
+        assert missing == stale
+
+
+def test_what_is_missing_stays_so_while_the_next_one_is_on_its_way() -> None:
+    """A daemon that is down for days tells of no recovery each morning, in the hour of the next partition."""
+    in_its_hour = datetime(2013, 1, 5, 10, 45, tzinfo=UTC)
+    newest, problems = judged(in_its_hour, mine=all_of(DAYS[:-2]), table=all_of(DAYS[:-2]))
+    assert (newest.partition, kinds(problems)) == (DAYS[-2], [("missing", "red")])
+    snapshot = readings(schedule=EVERY_DAY, **SNAPSHOT)
+    old = Partitions(["snapshot"], at=in_its_hour - timedelta(days=2))
+    assert kinds(judged(in_its_hour, spec=snapshot, mine=old, table=old)[1]) == [("missing", "red")]
+
+
+@pytest.mark.parametrize("fields", [{}, SNAPSHOT])
+def test_a_table_that_still_works_is_late_and_not_missing(fields: dict[str, Any]) -> None:
+    """Its run is queued or works an hour after its time: yellow, and nobody is told to start a second one."""
+    spec = readings(schedule=EVERY_DAY, **fields)
+    known = {"mine": all_of(DAYS[:-1]), "table": Partitions(DAYS[:-1], in_progress=DAYS[-1:])}
+    if fields:
+        old = AT_NINE - timedelta(days=1)
+        known = {"mine": Partitions(["snapshot"], at=old), "table": Partitions(in_progress=["snapshot"], at=old)}
+    newest, problems = judged(spec=spec, **known)
+    assert (newest.state, kinds(problems)) == ("in progress", [("late", "yellow")])
+    assert problems[0].what.endswith(f"the run of table {TABLE} has not ended")
+    assert "_extract" not in problems[0].next
+
+
+def test_what_was_just_extracted_is_about_to_be_delivered() -> None:
+    """The sensor needs some seconds: only after minutes its delivery is missed."""
+    known: dict[str, Any] = {"mine": all_of(DAYS[:-1]), "table": all_of()}
+    newest, problems = judged(extracted=AT_NINE - timedelta(minutes=1), **known)
+    assert (newest.state, kinds(problems)) == ("in progress", [("late", "yellow")])
+    assert problems[0].what.endswith("its delivery is about to start")
+    assert kinds(judged(extracted=AT_NINE - timedelta(minutes=6), **known)[1]) == [("missing", "red")]
 
 
 def test_a_run_that_takes_longer_than_the_hour_is_late() -> None:
@@ -102,8 +156,9 @@ def test_a_table_that_has_ended_expects_its_last_partition_only() -> None:
 def test_weeks_and_months_are_due_when_their_schedule_ticks(grain: str, start: str, before: str, after: str) -> None:
     """A week is due on the Monday after it, a month on the 1st after it, at the schedule's time."""
     spec = readings(schedule={"at": "05:30"}, grain=grain, start=start)
-    assert judged(MONDAY_SIX - timedelta(hours=1), spec=spec)[0].partition == before
-    assert judged(MONDAY_SIX, spec=spec)[0].partition == after
+    known: dict[str, Any] = {"spec": spec, "mine": all_of([before]), "table": all_of([before])}
+    assert judged(MONDAY_SIX - timedelta(hours=1), **known)[0].partition == before
+    assert judged(MONDAY_SIX, **known)[0].partition == after
 
 
 def test_a_snapshot_is_due_anew_each_day() -> None:
@@ -124,14 +179,39 @@ def test_a_snapshot_is_due_anew_each_day() -> None:
 def test_a_failed_partition_is_red_wherever_it_lies() -> None:
     """Also one of the past, with its reason and what to run; and where the table failed, that is what is named."""
     failed = Partitions(DAYS[1:], failed=DAYS[:1])
-    why = Failed("no", {DAYS[0]: "3 failed. The API is down"})
-    newest, (problem,) = judged(mine=failed, table=all_of(), failure=why)
+    why = Failure(DAYS[:1], "3 failed. The API is down", "run-1", others=1)
+    newest, (problem,) = judged(mine=failed, table=all_of(), failures=[why])
     assert newest.state == "delivered"
-    assert (problem.kind, problem.colour, problem.count) == ("failed", Colour.RED, 1)
-    assert problem.what == f"the delivery of {DAYS[0]} failed: 3 failed. The API is down"
-    _, (problem,) = judged(mine=all_of(DAYS[:-1]), table=Partitions(DAYS[:-1], failed=DAYS[-1:]))
-    assert (problem.kind, problem.colour) == ("table failed", Colour.RED)
-    assert DAYS[-1] in problem.what
+    assert (problem.kind, problem.colour, problem.count, problem.run) == ("failed", Colour.RED, 1, "run-1")
+    assert problem.what == f"the delivery of {DAYS[0]} failed: 3 failed. The API is down (and 1 other reason)"
+    broken = Failure(DAYS[-1:], "no column team", "run-2")
+    table = Partitions(DAYS[:-1], failed=DAYS[-1:])
+    _, (problem,) = judged(mine=all_of(DAYS[:-1]), table=table, table_failures=[broken])
+    assert (problem.kind, problem.colour, problem.run) == ("table failed", Colour.RED, "run-2")
+    assert problem.what == f"table {TABLE} failed for {DAYS[-1]}: no column team"
+
+
+def test_keys_tell_the_reason_of_their_own_partitions_only() -> None:
+    """Keys that were not sent on one day say nothing about why another day failed."""
+    group = OpenGroup("not_sent", 2, AT_NINE.timestamp(), (DAYS[0],), "the API is down", "k")
+    told = [Failure(DAYS[:1], "2 not_sent", "run-1"), Failure(DAYS[1:2], "too many rejected", "run-2")]
+    failed = Partitions(DAYS[2:], failed=DAYS[:2])
+    _, problems = judged(mine=failed, table=all_of(), failures=told, ledger=Summary(open=(group,)))
+    assert [(one.what, one.run) for one in problems] == [
+        (f"the delivery of {DAYS[0]} failed", "run-1"),
+        (f"the delivery of {DAYS[1]} failed: too many rejected", "run-2"),
+        ("2 keys were not sent: the API is down", "run-1"),
+    ]
+
+
+def test_rejections_that_the_sync_allows_for_are_no_trouble() -> None:
+    """What the check of its partitions passes is not yellow here; where it fails in one of them, it is."""
+    group = OpenGroup("rejected", 2, 0.0, DAYS[:2], "no", "k")
+    known: dict[str, Any] = {"mine": all_of(), "table": all_of(), "ledger": Summary(open=(group,))}
+    assert judged(passed=DAYS, **known)[1] == []
+    assert kinds(judged(passed=DAYS[1:], **known)[1]) == [("rejected", "yellow")]
+    failed = Summary(open=(replace(group, outcome="failed"),))
+    assert kinds(judged(passed=DAYS, **{**known, "ledger": failed})[1]) == [("failed", "red")]
 
 
 def test_a_hold_and_a_missing_first_contact_are_red_with_their_command() -> None:
@@ -158,10 +238,10 @@ def test_a_hold_and_a_missing_first_contact_are_red_with_their_command() -> None
 def test_open_rows_have_their_colour_their_age_and_their_command(outcome: str, colour: str) -> None:
     """What nobody delivered is red, what the API will not have is yellow; one key is asked for its story."""
     since = AT_NINE - timedelta(days=3)
-    group = OpenGroup(outcome, 12, since.timestamp(), DAYS[0], DAYS[2], "label too long", "k")
+    group = OpenGroup(outcome, 12, since.timestamp(), (DAYS[0], DAYS[2]), "label too long", "k")
     _, (problem,) = judged(mine=all_of(), table=all_of(), ledger=Summary(open=(group,)))
     assert (problem.colour, problem.since, problem.count) == (colour, since, 12)
-    assert problem.partitions == [DAYS[0], DAYS[2]]
+    assert problem.partitions == (DAYS[0], DAYS[2])
     assert problem.what.startswith("12 keys ")
     assert problem.what.endswith(": label too long")
     assert problem.next == f"pipelines ledger --sync {BOARD} --outcome {outcome}"
@@ -193,7 +273,7 @@ def test_quarantined_and_invalid_rows_are_yellow() -> None:
 
 def test_the_worst_stands_first() -> None:
     """Whoever reads one line reads the worst."""
-    ledger = Summary(open=(OpenGroup("rejected", 1, 0.0, DAYS[0], DAYS[0], "no", "k"),), hold=Hold(0.0, "ada", ""))
+    ledger = Summary(open=(OpenGroup("rejected", 1, 0.0, (DAYS[0],), "no", "k"),), hold=Hold(0.0, "ada", ""))
     assert kinds(judged(mine=all_of(), table=all_of(), ledger=ledger)[1]) == [("held", "red"), ("rejected", "yellow")]
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from pipelines.components.deployment import build_deployment
 from pipelines.components.operations.assets import STATUS, operations
-from pipelines.components.operations.dagster_facts import DagsterFacts
+from pipelines.components.operations.dagster_facts import DagsterFacts, Partitions
 from pipelines.components.operations.rendering import cells, markdown
 from pipelines.components.operations.screen import Watched, expected_end, read_screen
 from pipelines.components.operations.spec import MorningSpec, OperationsSpec
@@ -23,8 +23,10 @@ from pipelines.delivery.ledger.people import hold
 from pipelines.home import Home
 from tests.components.conftest import Deploy
 from tests.components.deploying import (
+    API,
     BOARD,
     DAYS,
+    FLOOR,
     RANGE,
     ROWS,
     TABLE,
@@ -107,6 +109,116 @@ def test_a_day_that_failed_is_red_with_its_reason(deployment: Deployment) -> Non
     deployment.export(DAYS[-1])
     deliver_all(deployment, DAYS[-1], DAYS[-1])
     assert seen(deployment).colour is Colour.GREEN
+
+
+def test_a_failed_day_has_its_own_run_and_reason(deployment: Deployment) -> None:
+    """Today was well; history failed later, for another reason: that run is linked, its reason told, not today's."""
+    deliver_all(deployment, DAYS[3], DAYS[3])
+    url = move_sandbox(deployment.home)
+    deployment.extract(DAYS[0], DAYS[2])
+    failing = deployment.deliver(FLOOR, DAYS[0], DAYS[2])
+    screen = seen(deployment)
+    today, (red, *_) = screen.syncs[1].newest, screen.syncs[1].problems
+    assert (today.partition, today.state) == (DAYS[3], "delivered")
+    assert (red.kind, red.partitions, red.run) == ("failed", list(DAYS[:3]), failing.result.run_id)
+    assert today.run not in {"", red.run}
+    assert any(url in one.what and one.run == red.run for one in screen.syncs[1].problems)
+    assert f"/runs/{red.run})" in markdown(screen)
+
+
+def test_a_day_whose_table_failed_has_the_run_and_the_reason_of_its_own_extract(deployment: Deployment) -> None:
+    """Neither a good run afterwards nor the failure of another day takes a day's reason away, or lends it its own."""
+    deployment.export(DAYS[3]).write_text("reading_date\n")
+    monday = deployment.extract(DAYS[3])
+    (deployment.folder / "exports" / f"kpi_{DAYS[1]}.csv").unlink()
+    tuesday = deployment.extract(DAYS[0], DAYS[1])
+    deployment.extract(DAYS[2])
+    sync = seen(deployment).syncs[0]
+    found = {one.partitions[0]: (one.run, one.what) for one in sync.problems if one.kind == "table failed"}
+    assert {day: run for day, (run, _) in found.items()} == {
+        DAYS[1]: tuesday.result.run_id,
+        DAYS[3]: monday.result.run_id,
+    }
+    assert "there is no file" in found[DAYS[1]][1]
+    assert "has no column 'team_code'" in found[DAYS[3]][1]
+    assert (sync.newest.state, sync.newest.run) == ("missing", monday.result.run_id)
+
+
+def test_a_dry_run_takes_no_reason_away(deployment: Deployment) -> None:
+    """A look at a failed day is its newest run; why it failed stays what the failing run said."""
+    deployment.extract(DAYS[3])
+    card = deployment.home.read_card()
+    move_sandbox(deployment.home)
+    failing = deployment.deliver(FLOOR, DAYS[3])
+    assert card is not None
+    deployment.home.write_card(card)
+    before = seen(deployment).syncs[1].problems
+    assert deployment.deliver(FLOOR, DAYS[3], dry_run=True).success
+    assert seen(deployment).syncs[1].problems == before
+    assert [(one.kind, one.partitions, one.run) for one in before if one.kind == "failed"] == [
+        ("failed", [DAYS[3]], failing.result.run_id)
+    ]
+
+
+def test_the_newest_try_tells_the_reason(deployment: Deployment) -> None:
+    """A run that could not even begin says why, though an older one had a verdict on the day."""
+    deployment.export(DAYS[3])
+    deployment.extract(DAYS[3])
+    move_sandbox(deployment.home)
+    deployment.deliver(FLOOR, DAYS[3])
+    (deployment.home.path / "sandbox.json").unlink()
+    last = deployment.deliver(FLOOR, DAYS[3])
+    failures = DagsterFacts(deployment.instance)
+    failures.load([FLOOR])
+    failed = Partitions(failed=[DAYS[3]])
+    (told,) = failures.failures(FLOOR, "delivery", FLOOR, failed, failures.tries(FLOOR, failed))
+    assert told.run == last.result.run_id
+    assert told.why == last.failure
+
+
+def test_many_runs_that_failed_are_told_in_a_few_lines(deployment: Deployment) -> None:
+    """The newest with their reasons, those of one reason as one, and the rest by number: no question per run."""
+    facts = DagsterFacts(deployment.instance)
+    for day in DAYS:
+        deployment.export(day).write_text("reading_date\n")
+        deployment.extract(day)
+    facts.load([f"{TABLE}_valid"])
+    days = [f"2012-01-{day:02}" for day in range(1, 10)]
+    failed = Partitions(failed=[*days, *DAYS])
+    tries = {day: f"gone-{day}" for day in days} | facts.tries(f"{TABLE}_valid", failed)
+    told = facts.failures(f"{TABLE}_valid", "contract", TABLE, failed, tries)
+    assert len(told) == 6
+    assert [len(one.partitions) for one in told] == [1, 1, 1, 1, 1, 8]
+    assert sorted(day for one in told for day in one.partitions) == sorted(failed.failed)
+    assert all("team_code" in one.why for one in told[:4])
+
+
+def test_a_table_that_is_extracted_longer_than_its_hour_is_late(deployment: Deployment) -> None:
+    """While its run for the newest day is queued or works nobody is told to start another one."""
+    deliver_all(deployment, DAYS[0], DAYS[2])
+    job = deployment.defs.resolve_job_def(f"{TABLE}_extract")
+    span = dict.fromkeys(RANGE, DAYS[3])
+    for status in (dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTED):
+        run = deployment.instance.create_run_for_job(job, tags=span, status=status)
+        found = seen(deployment).syncs[0]
+        assert (found.newest.state, kinds(found.problems)) == ("in progress", [("late", "yellow")]), status
+        deployment.instance.delete_run(run.run_id)
+    assert kinds(seen(deployment).syncs[0].problems) == [("missing", "red")]
+
+
+def test_rejections_below_a_syncs_bound_are_green_as_its_check_is(deploy: Deploy) -> None:
+    """`warn_above` decides for the screen and for the check of the partition alike."""
+    refusal = {"kind": "status", "times": None, "params": {"code": 400, "body": {"message": "no"}}}
+    for bound, colour in ((25, Colour.GREEN), (24, Colour.YELLOW)):
+        sync, table = board(warn_above={"percent": bound}), readings(end=DAYS[0])
+        deployment = deploy([table], [sync])
+        deployment.control.add_faults({**refusal, "api": API[BOARD], "path_contains": "departures-EWR-AA"})
+        deployment.export(DAYS[0])
+        deployment.extract(DAYS[0])
+        told = deployment.deliver(BOARD, DAYS[0])
+        assert told.counts(BOARD)[DAYS[0]]["rejected"] == 1
+        assert told.checks(BOARD)[DAYS[0]].passed == (colour is Colour.GREEN)
+        assert seen(deployment, watched=Watched([table], [sync])).syncs[0].colour is colour
 
 
 def test_a_held_sync_is_red_and_what_it_kept_back_is_counted(deployment: Deployment) -> None:
