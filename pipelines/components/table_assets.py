@@ -14,8 +14,9 @@ from pipelines.components.partition_checks import CONTRACT, partitioned_check
 from pipelines.components.partitions import partitions_in, partitions_of
 from pipelines.components.policy import owners_of
 from pipelines.components.reasons import rules_table, sample_table
+from pipelines.components.stops import note_stop
 from pipelines.components.table_columns import TableColumns, source_of
-from pipelines.delivery.errors import PipelinesError
+from pipelines.delivery.errors import PipelinesError, SourceUnavailable
 from pipelines.home import Home
 from pipelines.tables.extract import Extracted, PartitionFacts, extract
 from pipelines.tables.names import quarantine_of, valid_of
@@ -66,21 +67,27 @@ def table_assets(table: AnyTable, folder: Path, *, chunk: int | None) -> list[dg
         pool=f"table_{table.name}",
     )
     def _extract(context: dg.AssetExecutionContext) -> Iterator[Event]:
+        wanted = partitions_in(context)
         try:
             store = PartitionStore(Home.of().store_url)
             extracted = extract(
                 table,
-                partitions_in(context),
+                wanted,
                 base=folder,
                 store=store,
                 environ=os.environ,
                 now=datetime.now(UTC),
             )
         except PipelinesError as error:
-            raise failed(error) from error
+            passing = isinstance(error, SourceUnavailable)
+            note_stop(context, table.name, passing=passing)
+            raise failed(error, wanted, passing=passing) from error
         for line in _beside(table, extracted):
             context.log.warning(line)
-        yield from tell(context, _story(table, extracted, store, (raw, valid, quarantine), check.key))
+        told = _story(table, extracted, store, (raw, valid, quarantine), check.key)
+        if told.failed:
+            note_stop(context, table.name, passing=bool(told.passing))
+        yield from tell(context, told)
 
     return [_extract, *sources.values()]
 
@@ -137,7 +144,8 @@ def _story(
         title=f"table {table.name}",
         assets=told,
         checks={check: verdicts},
-        failed={p: str(facts.failed) for p, facts in extracted.partitions.items() if facts.failed is not None},
+        failed={p: str(error) for p, error in extracted.failed.items()},
+        passing=[p for p, error in extracted.failed.items() if isinstance(error, SourceUnavailable)],
         do="The other partitions are stored. Mend the source, then retry the failed ones.",
     )
 
