@@ -121,6 +121,23 @@ def release(sync: Annotated[str, typer.Argument(help="The sync that is held.")])
 
 
 @app.command()
+def acknowledge(
+    sync: Annotated[str, typer.Argument(help="The sync that is red.")],
+    partitions: Annotated[str, typer.Argument(help="2013-01-04, 2013-01-01...2013-01-31, several with commas.")],
+    *,
+    reason: Annotated[str, typer.Option(help="Why they may stay as they are; shown beside them.")] = "",
+    withdraw: Annotated[bool, typer.Option("--withdraw", help="Take the acknowledgement back.")] = False,
+    folder: Folder = None,
+) -> None:
+    """Put up with partitions that are red: they are listed apart, until a run tries one of them again."""
+    from pipelines.commands.acknowledge import run_acknowledge, run_withdraw
+
+    if withdraw:
+        raise typer.Exit(run_withdraw(sync, partitions, folder))
+    raise typer.Exit(run_acknowledge(sync, partitions, reason, folder))
+
+
+@app.command()
 def adopt(
     sync: Annotated[str, typer.Argument(help="The sync whose account is to be looked at.")],
     *,

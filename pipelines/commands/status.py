@@ -41,7 +41,7 @@ def run_status(folder: Path | None, *, json: bool, demo: bool) -> int:
 
     home = demo_home() if demo else Home.of()
     watched = watched_at(folder or Path(pipelines.__file__).parent)
-    with _instance(home, {} if demo else os.environ) as instance:
+    with home_instance(home, {} if demo else os.environ) as instance:
         screen = read_screen(watched, home.ledger_url, instance, utc_now())
     if json:
         as_json(document(screen))
@@ -65,7 +65,7 @@ def document(screen: Screen) -> dict[str, Any]:
 
 
 @contextmanager
-def _instance(home: Home, environ: Mapping[str, str]) -> Iterator[dg.DagsterInstance | None]:
+def home_instance(home: Home, environ: Mapping[str, str]) -> Iterator[dg.DagsterInstance | None]:
     """The home's Dagster instance, or the one that DAGSTER_HOME names; None where there is none yet."""
     import dagster as dg
 
@@ -87,6 +87,7 @@ def _instance(home: Home, environ: Mapping[str, str]) -> Iterator[dg.DagsterInst
 def _print(out: Console, screen: Screen) -> None:
     from pipelines.components.operations.rendering import (
         HEAD,
+        accepted,
         cells,
         daemon_line,
         headline,
@@ -112,6 +113,8 @@ def _print(out: Console, screen: Screen) -> None:
         out.print(f"  next: {one.next}")
         if one.run:
             out.print(f"  run:  {run_url(screen, one.run) or one.run}")
+    for one in accepted(screen):
+        out.print(f"acknowledged: {one}")
     for syncs, how in under_way(screen):
         out.print(f"under way: {syncs}: {how}")
 

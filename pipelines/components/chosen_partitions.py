@@ -27,14 +27,7 @@ def chosen_partitions(sync: SyncSpec, table: AnyTable, store: PartitionStore, te
         )
     if text is None:
         return stored[-1:]
-    calendar = Calendar.of(table)
-    wanted: set[str] = set()
-    for part in map(str.strip, text.split(",")):
-        first, to, last = part.partition(_TO)
-        if to:
-            wanted |= {*calendar.keys(first.strip(), last.strip())}
-        else:
-            wanted.add(calendar.check(part))
+    wanted = named_partitions(table, text)
     if not wanted.intersection(stored):
         raise ConfigurationError(
             f"sync {sync.name}: the table {sync.table} was never extracted for {text}",
@@ -43,3 +36,17 @@ def chosen_partitions(sync: SyncSpec, table: AnyTable, store: PartitionStore, te
             field="partitions",
         )
     return sorted(wanted)
+
+
+def named_partitions(table: AnyTable, text: str) -> set[str]:
+    """The partitions that the text names: one key, `first...last`, or several of these with commas.
+
+    Raises:
+        ConfigurationError: the text names no partitions of the table.
+    """
+    calendar = Calendar.of(table)
+    wanted: set[str] = set()
+    for part in map(str.strip, text.split(",")):
+        first, to, last = part.partition(_TO)
+        wanted |= {*calendar.keys(first.strip(), last.strip())} if to else {calendar.check(part)}
+    return wanted

@@ -205,9 +205,10 @@ def _automated(
     told: OperationsSpec | None,
 ) -> dg.Definitions:
     table_jobs = {table.name: (table, table_job(table)) for table in tables}
-    delivered = [Resumable(sync, table_jobs[sync.table][0], sync_job(sync)) for sync in syncs]
-    sync_jobs = {name: [one.job for one in delivered if one.sync.table == name] for name in table_jobs}
-    resuming = resume_sensor(delivered)
+    extracted = [Resumable(table.name, valid_of(table.name), table, job) for table, job in table_jobs.values()]
+    delivered = [Resumable(sync.name, sync.name, table_jobs[sync.table][0], sync_job(sync)) for sync in syncs]
+    sync_jobs = {name: [one.job for one in delivered if one.table.name == name] for name in table_jobs}
+    resuming = resume_sensor([*extracted, *delivered])
     schedules = [table_schedule(table, job) for table, job in table_jobs.values()]
     maintaining, weekly = maintenance()
     automation = dg.Definitions(

@@ -83,9 +83,12 @@ def tell_stop(
     check: dg.AssetCheckKey,
     partitions: Collection[str],
     seen_at: dg.AssetKey | None = None,
+    *,
+    passing: bool = False,
 ) -> Iterator[Event]:
-    """Yield the same reason for all partitions of a run that could do nothing; `seen_at`: the asset whose page says so,
-    by default that of the check.
+    """Yield the same reason for all partitions of a run that could do nothing.
+
+    `seen_at`: the asset whose page says so, by default that of the check. `passing`: it may pass by itself.
 
     Raises:
         Failure: always; raised after everything was told.
@@ -93,7 +96,7 @@ def tell_stop(
     red = {partition: CheckOutcome.red(str(error)) for partition in partitions}
     observed = {partition: outcome.metadata for partition, outcome in red.items()}
     yield from _seen_and_judged(context, {seen_at or check.asset_key: observed}, {check: red})
-    raise failed(error, partitions) from error
+    raise failed(error, partitions, passing=passing) from error
 
 
 def observations(key: dg.AssetKey, partitions: Mapping[str, Metadata]) -> Iterator[dg.AssetObservation]:

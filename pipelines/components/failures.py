@@ -34,10 +34,10 @@ def failed_partitions(what: str, reasons: Mapping[str, str], do: str, passing: C
     )
 
 
-def failed(error: PipelinesError, partitions: Collection[str] = ()) -> dg.Failure:
-    """The whole run failed, with all its partitions, for a reason that a person can act on."""
+def failed(error: PipelinesError, partitions: Collection[str] = (), *, passing: bool = False) -> dg.Failure:
+    """The whole run failed, with all its partitions, for a reason that a person can act on, or that may pass."""
     listed: dict[str, dg.MetadataValue[Any]] = {
         FAILED: dg.MetadataValue.json(sorted(partitions)),
-        PASSING: dg.MetadataValue.json([]),
+        PASSING: dg.MetadataValue.json(sorted(partitions) if passing else []),
     }
     return dg.Failure(description=str(error), metadata=listed if partitions else {}, allow_retries=False)

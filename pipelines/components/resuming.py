@@ -1,4 +1,8 @@
-"""The sensor that takes up deliveries which stopped for what may pass by itself: an API that was down, a run's time."""
+"""The sensor that takes up what stopped for a reason that may pass by itself.
+
+Deliveries: an API that was down, a run's time that was over. Extracts: a source that could not be reached, or was in
+use (`SourceUnavailable`); a file that is broken, or a contract that nothing keeps, is for somebody to mend.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +16,9 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 
-from pipelines.components.partitions import partitions_of, spans
+from pipelines.components.partitions import END_TAG, START_TAG, partitions_of, spans
 from pipelines.components.run_queue import PRIORITY_TAG, priority_of
 from pipelines.components.stops import ROOT_TAG, Stop, stops_of, under_way
-from pipelines.destinations.base import SyncSpec
 from pipelines.tables.grains import SNAPSHOT
 from pipelines.tables.spec import AnyTable
 
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
 NAME = "resume_stopped"
 TAKES_UP_TAG = "pipelines/takes_up"
 """On a run that resumes: the run whose partitions it takes up."""
+TRY_TAG = "pipelines/try"
+"""On such a run: how many tries there were since the first stop, with this one."""
 UNTIL_TAG = "pipelines/resume_until"
 """On such a run: until when it may itself be taken up."""
 PAUSE = timedelta(minutes=5)
@@ -35,16 +40,17 @@ _LONGEST = timedelta(days=2)
 
 @dataclass(frozen=True, slots=True)
 class Resumable:
-    """A sync whose table says until when it is resumed."""
+    """A table, or a sync of it, as what runs and is taken up: the op, the asset that is there when it went well."""
 
-    sync: SyncSpec
+    step: str
+    asset: str
     table: AnyTable
     job: UnresolvedAssetJobDefinition
 
 
-def resume_sensor(syncs: Sequence[Resumable]) -> dg.SensorDefinition | None:
-    """One sensor for all syncs whose table has `retry_until`; None if there are none. Off until somebody wants it."""
-    chosen = [one for one in syncs if one.table.retry_until is not None]
+def resume_sensor(some: Sequence[Resumable]) -> dg.SensorDefinition | None:
+    """One sensor for all whose table has `retry_until`; None if there are none. Off until somebody wants it."""
+    chosen = [one for one in some if one.table.retry_until is not None]
     if not chosen:
         return None
 
@@ -53,33 +59,59 @@ def resume_sensor(syncs: Sequence[Resumable]) -> dg.SensorDefinition | None:
         jobs=[one.job for one in chosen],
         default_status=dg.DefaultSensorStatus.STOPPED,
         minimum_interval_seconds=60,
-        description="Takes up deliveries that stopped for what may pass by itself, in the partitions where they did, "
-        "one run per sync at a time, until the table's `retry_until`.",
+        description="Takes up extracts and deliveries that stopped for what may pass by itself, in the partitions "
+        "where they did and nothing else works on, until the table's `retry_until`.",
     )
     def _resume(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
         said = [next_try(context.instance, one, datetime.fromtimestamp(time.time(), UTC)) for one in chosen]
         skipped = [str(one.skip_message) for one in said if isinstance(one, dg.SkipReason)]
         asked = [one for one in said if isinstance(one, dg.RunRequest)]
+        for one in asked:
+            context.log.info(in_words(one))
         yield from asked or [dg.SkipReason("; ".join(skipped))]
 
     return _resume
 
 
+def in_words(asked: dg.RunRequest) -> str:
+    """What is tried again, for the log of the tick."""
+    tags = asked.tags
+    span = f"{tags[START_TAG]} to {tags[END_TAG]}" if START_TAG in tags else "the snapshot"
+    return (
+        f"{asked.job_name} takes up {span}, where run {tags[TAKES_UP_TAG]} stopped: try {tags[TRY_TAG]} after the "
+        f"first stop; tries end at {tags[UNTIL_TAG]}"
+    )
+
+
 def next_try(instance: dg.DagsterInstance, resumable: Resumable, now: datetime) -> dg.RunRequest | dg.SkipReason:
-    """The run that takes up some of what stopped: the account's first claim first, else what was tried longest ago."""
-    sync, table = resumable.sync, resumable.table
-    if under_way(instance, sync.name, resumable.job.name):
-        return dg.SkipReason(f"{sync.name}: a run of it is under way")
-    stops = list(stops_of(instance, sync.name, now - _LONGEST))
+    """The run that takes up some of what stopped: what has the first claim first, else what was tried longest ago.
+
+    Partitions that a run works on, or is queued for, are left to it; runs of other partitions hold nothing back.
+    """
+    step, table = resumable.step, resumable.table
+    stops = list(stops_of(instance, step, now - _LONGEST))
     due = [stop for stop in stops if now < _until(stop, table)]
-    left = [(stop, partitions) for stop in due if (partitions := _still_failed(instance, sync, table, stop))]
+    stopped = {partition for stop in due for partition in stop.partitions}
+    busy = under_way(instance, resumable.asset, resumable.job.name, stopped)
+    left = [(stop, some) for stop in due if (some := _still_failed(instance, resumable, stop) - busy)]
     if not left:
-        return dg.SkipReason(f"{sync.name}: nothing to take up")
-    wait = stops[0].ended + PAUSE - now
-    if wait > timedelta():
-        return dg.SkipReason(f"{sync.name}: stopped lately, the next try is in {wait.total_seconds():.0f} s")
-    stop, partitions = min(left, key=lambda one: (priority_of(one[0].run.tags), one[0].ended))
+        return dg.SkipReason(f"{step}: {'a run of what stopped is under way' if busy else 'nothing to take up'}")
+    waits = {stop.run.run_id: _wait(stop, stops, now) for stop, _ in left}
+    if min(waits.values()) > 0:
+        return dg.SkipReason(f"{step}: stopped lately, the next try is in {min(waits.values()):.0f} s")
+    ready = [(stop, some) for stop, some in left if waits[stop.run.run_id] <= 0]
+    stop, partitions = min(ready, key=lambda one: (priority_of(one[0].run.tags), one[0].ended))
     return _request(instance, resumable, stop, spans(table, partitions)[0])
+
+
+def _wait(stop: Stop, stops: Sequence[Stop], now: datetime) -> float:
+    """Seconds until the stop's next try: a pause after the newest stop that has as good a claim to be tried.
+
+    So an API that is down is asked every few minutes, and history that keeps stopping never delays today.
+    """
+    claim = priority_of(stop.run.tags)
+    newest = max(one.ended for one in stops if priority_of(one.run.tags) <= claim)
+    return (newest + PAUSE - now).total_seconds()
 
 
 def next_time(text: str, after: datetime, timezone: str) -> datetime:
@@ -99,9 +131,9 @@ def _until(stop: Stop, table: AnyTable) -> datetime:
     return datetime.fromisoformat(told) if told else next_time(str(table.retry_until), stop.ended, table.timezone)
 
 
-def _still_failed(instance: dg.DagsterInstance, sync: SyncSpec, table: AnyTable, stop: Stop) -> set[str]:
-    """The stop's partitions that nobody has delivered since."""
-    key, partitions = dg.AssetKey(sync.name), partitions_of(table)
+def _still_failed(instance: dg.DagsterInstance, resumable: Resumable, stop: Stop) -> set[str]:
+    """The stop's partitions that nobody has made since."""
+    key, partitions = dg.AssetKey(resumable.asset), partitions_of(resumable.table)
     if not stop.partitions:
         return set()
     if partitions is None:
@@ -112,7 +144,7 @@ def _still_failed(instance: dg.DagsterInstance, sync: SyncSpec, table: AnyTable,
 
 
 def _request(instance: dg.DagsterInstance, resumable: Resumable, stop: Stop, span: dict[str, str]) -> dg.RunRequest:
-    run, name = stop.run, resumable.sync.name
+    run, name = stop.run, resumable.step
     tries = instance.get_runs_count(dg.RunsFilter(tags={TAKES_UP_TAG: run.run_id}))
     given: Any = run.run_config.get("ops", {})
     config = {op: said for op, said in given.items() if op == name}
@@ -125,6 +157,7 @@ def _request(instance: dg.DagsterInstance, resumable: Resumable, stop: Stop, spa
             PRIORITY_TAG: priority_of(run.tags).name.lower(),
             ROOT_TAG: run.tags.get(ROOT_TAG) or run.root_run_id or run.run_id,
             TAKES_UP_TAG: run.run_id,
+            TRY_TAG: str(int(run.tags.get(TRY_TAG, "0")) + 1),
             UNTIL_TAG: _until(stop, resumable.table).isoformat(),
         },
     )

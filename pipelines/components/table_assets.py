@@ -13,8 +13,9 @@ from pipelines.components.partition_checks import CONTRACT, partitioned_check
 from pipelines.components.partitions import partitions_in, partitions_of
 from pipelines.components.policy import owners_of
 from pipelines.components.reasons import rules_table, sample_table
+from pipelines.components.stops import note_stop
 from pipelines.components.table_columns import TableColumns, source_of
-from pipelines.delivery.errors import PipelinesError
+from pipelines.delivery.errors import PipelinesError, SourceUnavailable
 from pipelines.home import Home
 from pipelines.tables.extract import Extracted, PartitionFacts, extract
 from pipelines.tables.names import quarantine_of, valid_of
@@ -79,11 +80,16 @@ def table_assets(table: AnyTable, folder: Path, *, chunk: int | None) -> list[dg
                 now=datetime.now(UTC),
             )
         except PipelinesError as error:
-            yield from tell_stop(context, error, check.key, asked, seen_at=raw)
+            passing = isinstance(error, SourceUnavailable)
+            note_stop(context, table.name, passing=passing)
+            yield from tell_stop(context, error, check.key, asked, seen_at=raw, passing=passing)
             return
         for line in _beside(table, extracted):
             context.log.warning(line)
-        yield from tell(context, _story(table, extracted, store, (raw, valid, quarantine), check.key))
+        told = _story(table, extracted, store, (raw, valid, quarantine), check.key)
+        if told.failed:
+            note_stop(context, table.name, passing=bool(told.passing))
+        yield from tell(context, told)
 
     return [_extract, *sources.values()]
 
@@ -143,6 +149,7 @@ def _story(
         checks={check: verdicts | {p: CheckOutcome.red(why) for p, why in bad.items()}},
         failed=bad,
         observed={raw: {p: {"why": why} for p, why in bad.items()}},
+        passing=[p for p, error in extracted.failed.items() if isinstance(error, SourceUnavailable)],
         do="The other partitions are stored. Mend the source, then retry the failed ones.",
     )
 

@@ -4,6 +4,7 @@ PipelinesError
  +- ConfigurationError     mend what you wrote: a field, a setting, a file; nothing was sent
  |   +- MissingSetting     an environment variable is not set
  +- TableError             the source cannot be used: unreadable, a column is missing, no rows
+ |   +- SourceUnavailable  try again later: the source cannot be reached, or somebody else holds it
  +- AccountStopped         the account must be left alone until a person has acted
  |   +- CredentialsRefused 401
  |   +- MediaTypeRefused   415
@@ -53,6 +54,10 @@ class MissingSetting(ConfigurationError):
 
 class TableError(PipelinesError):
     """A source table cannot be used. Facts, where known: `table`, `column`, `partitions`, `file`."""
+
+
+class SourceUnavailable(TableError):
+    """The source itself may be well, but is away or in use now: a later try may succeed, and nobody need mend it."""
 
 
 class AccountStopped(PipelinesError):

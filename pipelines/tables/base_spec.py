@@ -130,14 +130,15 @@ class BaseTableSpec(Spec):
         default=60,
         ge=0,
         le=1440,
-        description="Standing check: minutes after its schedule's time in which the newest partition is to be "
-        "extracted and delivered.",
+        description="Minutes after its schedule's time in which the newest partition is to be extracted and delivered: "
+        "the standing check `freshness`, the status and its alerts go by it.",
     )
     retry_until: str | None = Field(
         default=None,
         pattern=TIME_OF_DAY,
-        description="Time of day in the table's timezone: what its syncs could not deliver for a reason that may pass "
-        "by itself (an API that is down, a run's time over) is taken up every few minutes until that time comes next. "
+        description="Time of day in the table's timezone: what could not be extracted or delivered for a reason that "
+        "may pass by itself (a source that cannot be reached or is in use, an API that is down, a run's time over) is "
+        "taken up every few minutes until that time comes next. "
         "Works while the sensor `resume_stopped` is switched on. Default: only by hand.",
     )
 

@@ -2,28 +2,44 @@
 
 from __future__ import annotations
 
+import sqlite3
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
 
-from pipelines.components.automation import sync_job
+from pipelines.components.automation import sync_job, table_job
 from pipelines.components.deployment import build_deployment
-from pipelines.components.resuming import NAME, PAUSE, TAKES_UP_TAG, Resumable, next_time, next_try
-from pipelines.components.stops import ROOT_TAG
+from pipelines.components.resuming import NAME, PAUSE, TAKES_UP_TAG, Resumable, in_words, next_time, next_try
+from pipelines.components.stops import ROOT_TAG, stops_of
 from pipelines.delivery.ledger import Ledger
 from pipelines.delivery.ledger.people import hold
 from pipelines.home import SandboxCard
 from tests.components.conftest import Deploy
-from tests.components.deploying import API, DAYS, FLOOR, RANGE, Deployment, Told, floor, higher, move_sandbox, readings
+from tests.components.deploying import (
+    API,
+    BOARD,
+    DAYS,
+    FLOOR,
+    RANGE,
+    ROWS,
+    TABLE,
+    Deployment,
+    Told,
+    floor,
+    higher,
+    move_sandbox,
+    readings,
+)
 
 START, END = RANGE
 FLOOR_SPEC = floor()
 TABLE_SPEC = readings(retry_until="09:00")
-RESUMABLE = Resumable(FLOOR_SPEC, TABLE_SPEC, sync_job(FLOOR_SPEC))
+RESUMABLE = Resumable(FLOOR, FLOOR, TABLE_SPEC, sync_job(FLOOR_SPEC))
 
 
 @pytest.fixture
@@ -123,15 +139,43 @@ def test_a_run_that_could_not_even_begin_decides_too(deployment: Deployment) -> 
     assert ask(deployment).skip_message == f"{FLOOR}: nothing to take up"
 
 
-def test_no_try_beside_a_run_that_is_under_way(deployment: Deployment) -> None:
-    """While a run of the sync is queued or works, whatever launched it, nothing is asked for."""
+@pytest.mark.parametrize("tags", [{START: DAYS[0], END: DAYS[2]}, {"dagster/partition": DAYS[0]}, {}])
+@pytest.mark.parametrize("status", [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTED])
+def test_no_try_beside_a_run_of_the_same_days(
+    deployment: Deployment, status: dg.DagsterRunStatus, tags: dict[str, str]
+) -> None:
+    """While a run is queued for them, or works on them, whatever launched it, nothing is asked for."""
     take_down(deployment)
     deployment.deliver(FLOOR, DAYS[0])
-    job = deployment.defs.resolve_job_def(f"{FLOOR}_deliver")
-    running = deployment.instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
-    assert ask(deployment).skip_message == f"{FLOOR}: a run of it is under way"
-    deployment.instance.delete_run(running.run_id)
     assert isinstance(ask(deployment), dg.RunRequest)
+    job = deployment.defs.resolve_job_def(f"{FLOOR}_deliver")
+    deployment.instance.create_run_for_job(job, status=status, tags=tags)
+    assert ask(deployment).skip_message == f"{FLOOR}: a run of what stopped is under way"
+
+
+def test_a_backfill_of_other_days_holds_nothing_back(deployment: Deployment) -> None:
+    """Today's stop is taken up while history is delivered for hours; of what both are about, the rest."""
+    take_down(deployment)
+    deployment.deliver(FLOOR, DAYS[0], DAYS[2], tags={"pipelines/priority": "scheduled"})
+    job = deployment.defs.resolve_job_def(f"{FLOOR}_deliver")
+    backfill = {START: DAYS[0], END: DAYS[1], "dagster/backfill": "some-id"}
+    deployment.instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED, tags=backfill)
+    asked = ask(deployment)
+    assert (asked.tags[START], asked.tags[END]) == (DAYS[2], DAYS[2])
+
+
+def test_history_that_keeps_stopping_delays_nothing(deployment: Deployment) -> None:
+    """The pause before today's next try begins with its own last stop, not with those of a backfill since."""
+    take_down(deployment)
+    deployment.deliver(FLOOR, DAYS[2], tags={"pipelines/priority": "scheduled"})
+    deployment.deliver(FLOOR, DAYS[0], tags={"dagster/backfill": "some-id"})
+    history, today = stops_of(deployment.instance, FLOOR, datetime.now(UTC) - timedelta(hours=1))
+    assert history.ended > today.ended
+    asked: Any = next_try(deployment.instance, RESUMABLE, today.ended + PAUSE)
+    assert asked.tags[START] == DAYS[2]
+    assert deployment.run(f"{FLOOR}_deliver", DAYS[2], DAYS[2], tags=asked.tags).success is False
+    waits: Any = next_try(deployment.instance, RESUMABLE, history.ended + PAUSE)
+    assert "stopped lately" in waits.skip_message
 
 
 def test_a_day_that_somebody_has_delivered_since_is_left_alone(deployment: Deployment) -> None:
@@ -172,12 +216,54 @@ def test_a_snapshot_is_taken_up_too(deploy: Deploy) -> None:
     deployment.extract()
     card = take_down(deployment)
     assert not deployment.deliver(FLOOR).success
-    resumable = Resumable(FLOOR_SPEC, table, RESUMABLE.job)
+    resumable = Resumable(FLOOR, FLOOR, table, RESUMABLE.job)
     asked = ask(deployment, resumable=resumable)
     assert START not in asked.tags
     deployment.home.write_card(card)
     assert deployment.run(f"{FLOOR}_deliver", tags=asked.tags).success
     assert ask(deployment, resumable=resumable).skip_message == f"{FLOOR}: nothing to take up"
+
+
+MART = {"database_env": "MART_URL", "table": "kpi"}
+MART_TABLE = readings(source=MART, columns={**TABLE_SPEC.columns.mapped}, retry_until="09:00")
+EXTRACT = Resumable(TABLE, f"{TABLE}_valid", MART_TABLE, table_job(MART_TABLE))
+
+
+def test_a_source_that_was_away_is_taken_up(deploy: Deploy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database that refused connections: its days are extracted when it is back, and the tick says each try."""
+    monkeypatch.setenv("MART_URL", "postgresql+psycopg://user:pass@127.0.0.1:1/name")
+    deployment = deploy([MART_TABLE], [FLOOR_SPEC])
+    scheduled = {"pipelines/priority": "scheduled"}
+    stopped = deployment.run(f"{TABLE}_extract", DAYS[0], DAYS[1], tags=scheduled)
+    assert not stopped.success
+    first = ask(deployment, resumable=EXTRACT)
+    assert (first.job_name, first.tags[START], first.tags[END]) == (f"{TABLE}_extract", DAYS[0], DAYS[1])
+    assert first.tags["pipelines/priority"] == "scheduled"
+    assert in_words(first).startswith(
+        f"{TABLE}_extract takes up {DAYS[0]} to {DAYS[1]}, where run {stopped.result.run_id} stopped: try 1 after"
+    )
+    assert not deployment.run(f"{TABLE}_extract", DAYS[0], DAYS[1], tags=first.tags).success
+    second = ask(deployment, resumable=EXTRACT)
+    assert ": try 2 after the first stop; tries end at" in in_words(second)
+    monkeypatch.setenv("MART_URL", f"sqlite:///{tmp_path / 'mart.db'}")
+    with closing(sqlite3.connect(tmp_path / "mart.db")) as mart, mart:
+        mart.execute("create table kpi (reading_date, team_code, kpi_code, value)")
+        mart.executemany("insert into kpi values (?, ?, ?, ?)", [(day, *row) for day in DAYS[:2] for row in ROWS])
+    assert deployment.run(f"{TABLE}_extract", DAYS[0], DAYS[1], tags=second.tags).success
+    assert ask(deployment, resumable=EXTRACT).skip_message == f"{TABLE}: nothing to take up"
+
+
+def test_a_source_that_somebody_must_mend_is_not_taken_up(
+    deploy: Deploy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A table that is not there, a file that is missing or broken: no try would change that."""
+    monkeypatch.setenv("MART_URL", f"sqlite:///{tmp_path / 'mart.db'}")
+    sqlite3.connect(tmp_path / "mart.db").close()
+    assert not deploy([MART_TABLE], [FLOOR_SPEC]).extract(DAYS[0], DAYS[1]).success
+    of_files = deploy([TABLE_SPEC], [FLOOR_SPEC])
+    of_files.export(DAYS[2]).write_text("reading_date\n")
+    assert not of_files.extract(DAYS[2], DAYS[3]).success
+    assert ask(of_files, resumable=EXTRACT).skip_message == f"{TABLE}: nothing to take up"
 
 
 @pytest.mark.parametrize(
@@ -203,4 +289,5 @@ def test_the_sensor_is_there_where_a_table_wants_it_and_off(deploy: Deploy) -> N
     with dg.DagsterInstance.ephemeral() as instance:
         evaluated: Any = sensor(dg.build_sensor_context(instance))
         (said,) = list(evaluated)
-    assert said.skip_message == "status_board: nothing to take up; shop_floor: nothing to take up"
+    names = (TABLE, BOARD, FLOOR)
+    assert said.skip_message == "; ".join(f"{name}: nothing to take up" for name in names)

@@ -7,9 +7,8 @@ public way in 1.13.27: all that is private stands here.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 
 import dagster as dg
 from dagster._core.event_api import PartitionKeyFilter
@@ -19,12 +18,10 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 from dagster._core.storage.dagster_run import FINISHED_STATUSES, NOT_FINISHED_STATUSES
 from dagster._core.storage.event_log.base import AssetRecord
 
-from pipelines.components.failures import FAILED
 from pipelines.components.partitions import partitions_of_run
 from pipelines.tables.grains import SNAPSHOT
 
 _MOST_RUNS = 500
-_MOST_FAILURES = 5
 _MOST_BACKFILLS = 50
 _VERDICTS = {AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED}
 _WORKING = [BulkActionStatus.REQUESTED, BulkActionStatus.CANCELING, BulkActionStatus.FAILING]
@@ -61,19 +58,6 @@ class Account:
     at: datetime
     numbers: Mapping[str, int] = field(default_factory=dict)
     why: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """Partitions, oldest first, at which a run failed, for a reason that holds for the newest of them.
-
-    `others`: how many other reasons the run had for the others. `run` and `why` are empty where they are not known.
-    """
-
-    partitions: Sequence[str]
-    why: str = ""
-    run: str = ""
-    others: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +116,7 @@ class DagsterFacts:
                 [key for key in keys if named.get(key) == one] for one in ("MATERIALIZED", "FAILED", "IN_PROGRESS")
             )
             return Partitions(delivered, failed, in_progress, at, run)
-        status = self._status(run) if run and run != (made.run_id if made else "") else None
+        status = self.run_status(run) if run and run != (made.run_id if made else "") else None
         if status in NOT_FINISHED_STATUSES:
             return Partitions(in_progress=[SNAPSHOT], at=at, run=run)
         if status is dg.DagsterRunStatus.FAILURE:
@@ -188,54 +172,10 @@ class DagsterFacts:
         found = storage.get_latest_asset_partition_materialization_attempts_without_materializations(dg.AssetKey(asset))
         return {partition: run for partition, (run, _) in sorted(found.items(), key=lambda one: one[1][1])}
 
-    def failures(
-        self, asset: str, check: str, step: str, partitions: Partitions, tries: Mapping[str, str]
-    ) -> list[Failure]:
-        """Why partitions are failed, by the run that failed at them last, the newest run first.
-
-        `step`: the op that makes the asset; `tries`: as `tries` gives them. Only the newest runs are asked.
-        """
-        failed = {*partitions.failed}
-        by_run: dict[str, list[str]] = {}
-        for partition in [one for one in [*tries][::-1] if one in failed]:
-            by_run.setdefault(tries[partition], []).append(partition)
-        by_run.setdefault("", []).extend(failed - tries.keys())
-        known = [(run, sorted(some)) for run, some in by_run.items() if some]
-        found = [self._failure(run, asset, check, step, some) for run, some in known[:_MOST_FAILURES]]
-        older = sorted(partition for _, some in known[_MOST_FAILURES:] for partition in some)
-        return [*_joined(found), *([Failure(older)] if older else [])]
-
-    def _failure(self, run: str, asset: str, check: str, step: str, partitions: Sequence[str]) -> Failure:
-        """What the run said; where it did not fail (it was dry, or cancelled) the verdict on the newest partition."""
-        newest = partitions[-1]
-        said = self._said(run, step)
-        if said is not None:
-            sentence, by_partition = said
-            reasons = {by_partition.get(one, sentence) for one in partitions}
-            return Failure(partitions, by_partition.get(newest, sentence), run, len(reasons) - 1)
-        account = self.account(asset, check, newest)
-        if account is None or account.passed:
-            return Failure(partitions, "", run)
-        return Failure(partitions, account.why, account.run)
-
-    def _said(self, run: str, step: str) -> tuple[str, Mapping[str, str]] | None:
-        """Why a run failed, in a sentence and by partition as far as it said so; None: it did not, or is gone."""
-        if self.instance is None or not run or self._status(run) is not dg.DagsterRunStatus.FAILURE:
-            return None
-        steps = [one.get_dagster_event() for one in self._events(run, dg.DagsterEventType.STEP_FAILURE)]
-        own = next((one for one in steps if one.step_key == step), steps[0] if steps else None)
-        if own is None:
-            ends = [one.get_dagster_event().message for one in self._events(run, dg.DagsterEventType.RUN_FAILURE)]
-            return (ends[-1] or "" if ends else ""), {}
-        data = own.step_failure_data
-        if data.user_failure_data is None:
-            error = data.error.cause or data.error if data.error else None
-            return (error.message.strip() if error else ""), {}
-        return data.user_failure_data.description or "", _mapping(data.user_failure_data.metadata.get(FAILED))
-
-    def _events(self, run: str, kind: dg.DagsterEventType) -> list[dg.EventLogEntry]:
+    def events(self, run: str, kind: dg.DagsterEventType) -> list[dg.DagsterEvent]:
+        """A run's events of a kind, oldest first."""
         found = self.instance.get_records_for_run(run, of_type=kind).records if self.instance is not None else []
-        return [record.event_log_entry for record in found]
+        return [record.event_log_entry.get_dagster_event() for record in found]
 
     def extracted_at(self, asset: str, partition: str) -> datetime | None:
         """When a partition, which is no snapshot, was materialized last."""
@@ -313,25 +253,11 @@ class DagsterFacts:
             done = {one for run in self.instance.get_runs(ended) for one in partitions_of_run(run.tags, asked)}
             yield backfill.job_name, (len(done), len(asked))
 
-    def _status(self, run: str) -> dg.DagsterRunStatus | None:
+    def run_status(self, run: str) -> dg.DagsterRunStatus | None:
+        """How a run ended, or stands; None: it is not known, or deleted."""
         found = self.instance.get_run_by_id(run) if self.instance is not None else None
         return found.status if found else None
 
 
-def _joined(failures: Sequence[Failure]) -> list[Failure]:
-    """The same with runs that failed for the same reason as one: the newest of them."""
-    found: dict[str, Failure] = {}
-    for one in failures:
-        before = found.get(one.why)
-        found[one.why] = (
-            one if before is None else replace(before, partitions=sorted([*before.partitions, *one.partitions]))
-        )
-    return list(found.values())
-
-
 def _moment(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
-
-
-def _mapping(listed: Any) -> Mapping[str, str]:
-    return listed.value if listed is not None and isinstance(listed.value, Mapping) else {}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from pipelines.components.operations.dagster_facts import Account, Failure, Partitions
+from pipelines.components.operations.dagster_facts import Account, Partitions
 from pipelines.components.operations.due import Due
-from pipelines.components.operations.status import Colour, Daemon, Newest, Problem
+from pipelines.components.operations.failing import Failure
+from pipelines.components.operations.status import Colour, Newest, Problem, span
 from pipelines.delivery.ledger.queries import PARKED
 from pipelines.delivery.ledger.summary import OpenGroup, Summary
 from pipelines.delivery.upsert import ACCEPTED, Outcome
@@ -17,10 +18,6 @@ from pipelines.tables.grains import SNAPSHOT
 
 _HANDOVER = timedelta(minutes=5)
 """So long after its extract a partition may wait for the sensor that starts its deliveries."""
-_SILENT = timedelta(minutes=5)
-"""The daemon gives a sign of life every half minute."""
-_STUCK = timedelta(minutes=30, seconds=30)
-"""One of its parts may be at work for long; Dagster itself gives it half an hour."""
 _ARRIVED = (*ACCEPTED, Outcome.UNCHANGED, Outcome.SUPERSEDED)
 _LONGEST = 240
 UNDELIVERED = (str(Outcome.FAILED), str(Outcome.UNKNOWN), str(Outcome.NOT_SENT), "removal_failed")
@@ -43,7 +40,8 @@ class Facts:
     `extracted`: when the newest partition that is due was extracted last. `wrong`: accounts of recent partitions whose
     rows were invalid or quarantined. `passed`: partitions whose check is green although the API refused some of their
     keys: `warn_above` allows for them. `failures`, `table_failures`: why partitions of the sync, and of its table, are
-    failed. `moving`: a run of either has not ended.
+    failed. `moving`: a run of either has not ended. `acknowledged`: partitions whose trouble somebody puts up with; the
+    failures, and the ledger's summary, are without them.
     """
 
     sync: SyncSpec
@@ -59,6 +57,7 @@ class Facts:
     table_failures: Sequence[Failure] = ()
     ledger: Summary = field(default_factory=Summary)
     moving: bool = False
+    acknowledged: Collection[str] = ()
 
     @property
     def judged(self) -> Partitions:
@@ -82,7 +81,8 @@ def newest_of(facts: Facts, now: datetime) -> Newest:
     if chosen.partition not in tried and len(facts.due) > 1 and not _late(chosen, now):
         before = facts.due[1]
         # What is late stays so, though the next one is on its way.
-        if now < chosen.at or (_late(before, now) and _state(facts, before.partition, now) != "delivered"):
+        accepted = {*facts.judged.delivered, *facts.acknowledged}
+        if now < chosen.at or (_late(before, now) and before.partition not in accepted):
             chosen = before
     state = _state(facts, chosen.partition, now)
     return Newest(chosen.partition, state or ("missing" if _late(chosen, now) else "expected"))
@@ -149,7 +149,7 @@ def _failed(facts: Facts) -> Iterator[Problem]:
         yield Problem(
             "table failed",
             Colour.RED,
-            f"table {sync.table} failed for {_span(one.partitions)}{_because(one.why)}{_besides(one)}",
+            f"table {sync.table} failed for {span(one.partitions)}{_because(one.why)}{_besides(one)}",
             f"mend the source, then run {sync.table}_extract again in Dagster; `pipelines check` looks at the source",
             len(one.partitions),
             partitions=one.partitions,
@@ -160,7 +160,7 @@ def _failed(facts: Facts) -> Iterator[Problem]:
         yield Problem(
             "failed",
             Colour.RED,
-            f"the delivery of {_span(one.partitions)} failed{why}",
+            f"the delivery of {span(one.partitions)} failed{why}",
             f"mend the cause, then run {sync.name}_deliver again in Dagster",
             len(one.partitions),
             partitions=one.partitions,
@@ -188,7 +188,7 @@ def _newest(facts: Facts, newest: Newest, now: datetime) -> Iterator[Problem]:
         yield Problem(
             "late", Colour.YELLOW, what, "look at the run in Dagster: it needs no other", partitions=[partition]
         )
-    if newest.state == "missing" and partition not in facts.table.failed:
+    if newest.state == "missing" and partition not in {*facts.table.failed, *facts.acknowledged}:
         yield _missing(facts, partition)
     elif newest.state == "not yet" and partition in facts.table.delivered:
         what = f"{_named(partition)} was extracted and never delivered"
@@ -254,32 +254,9 @@ def _wrong(facts: Facts) -> Iterator[Problem]:
         if found:
             rows = sum(one.numbers[kind] for one in found)
             partitions = [one.partition for one in found]
-            what = f"{rows} {'row is' if rows == 1 else 'rows are'} {verb}, of {_span(partitions)}"
+            what = f"{rows} {'row is' if rows == 1 else 'rows are'} {verb}, of {span(partitions)}"
             since = min(one.at for one in found)
             yield Problem(kind, Colour.YELLOW, what, do, rows, since, partitions, found[-1].run)
-
-
-def daemon_of(needed: Sequence[str], beats: Mapping[str, datetime], now: datetime) -> Daemon:
-    """The daemon's last sign of life, and those of its parts that have been silent for too long."""
-    seen = max(beats.values(), default=None)
-    if seen is None or now - seen > _SILENT:
-        return Daemon(seen, tuple(needed))
-    return Daemon(seen, tuple(name for name in needed if name not in beats or now - beats[name] > _STUCK))
-
-
-def daemon_problem(daemon: Daemon, now: datetime, *, waits: bool) -> Problem | None:
-    """What is wrong with the daemon. `waits`: a schedule is on, or a run or backfill waits for it."""
-    do = "start it: `pipelines dev`, or your service for dagster-daemon"
-    if daemon.seen is None:
-        what = "Dagster's daemon has never run, so nothing starts by itself"
-        return Problem("daemon", Colour.RED, what, do) if waits else None
-    if now - daemon.seen > _SILENT:
-        what = "Dagster's daemon is not running, so nothing starts by itself"
-        return Problem("daemon", Colour.RED, what, do, since=daemon.seen)
-    if daemon.silent:
-        what = f"parts of Dagster's daemon are silent: {', '.join(daemon.silent)}"
-        return Problem("daemon", Colour.RED, what, "look at the daemon's log, and start it anew")
-    return None
 
 
 def arrived(account: Account) -> tuple[int, int]:
@@ -305,13 +282,6 @@ def _keys(number: int) -> str:
 
 def _named(partition: str) -> str:
     return "today's snapshot" if partition == SNAPSHOT else partition
-
-
-def _span(partitions: Sequence[str]) -> str:
-    ordered = sorted(partitions)
-    if len(ordered) == 1:
-        return "the snapshot" if ordered[0] == SNAPSHOT else ordered[0]
-    return f"{len(ordered)} partitions ({ordered[0]} to {ordered[-1]})"
 
 
 def _because(reason: str) -> str:

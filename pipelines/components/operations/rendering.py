@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import NamedTuple
 
-from pipelines.components.operations.status import Colour, Newest, Problem, Progress, Screen, SyncStatus
+from pipelines.components.operations.status import Colour, Newest, Problem, Progress, Screen, SyncStatus, span
 from pipelines.tables.grains import SNAPSHOT
 
 DOTS = {Colour.GREEN: "🟢", Colour.YELLOW: "🟡", Colour.RED: "🔴"}
@@ -74,6 +74,18 @@ def to_do(screen: Screen) -> list[ToDo]:
     return sorted(found.values(), key=lambda one: -one.colour.rank)
 
 
+def accepted(screen: Screen) -> list[str]:
+    """What is red and acknowledged: of each sync, by whoever did so and why."""
+    found: dict[tuple[str, str, str, float], list[str]] = {}
+    for status in screen.syncs:
+        for one in status.acknowledged:
+            found.setdefault((status.sync, one.who, one.reason, one.since), []).append(one.partition)
+    return [
+        f"{sync}: {span(partitions)}: {reason} ({who}, {age(screen.now, datetime.fromtimestamp(since, UTC))} ago)"
+        for (sync, who, reason, since), partitions in found.items()
+    ]
+
+
 def under_way(screen: Screen) -> list[tuple[str, str]]:
     """What works now: the syncs that it is about, and how far it is."""
     found: dict[str, tuple[list[str], Progress]] = {}
@@ -105,6 +117,8 @@ def markdown(screen: Screen) -> str:
     ]
     if wrong:
         parts += ["#### What to do", _grid(("", "sync", "what", "since", "next", "run"), wrong)]
+    if accepted(screen):
+        parts += ["#### Acknowledged", "\n".join(f"- {one}" for one in accepted(screen))]
     working = under_way(screen)
     if working:
         parts += ["#### Under way", _grid(("sync", "progress"), working)]

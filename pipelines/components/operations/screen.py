@@ -2,33 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from pathlib import Path
 
 import dagster as dg
-from sqlalchemy.engine import make_url
 
+from pipelines.components.operations.daemons import daemon_of, daemon_problem
 from pipelines.components.operations.dagster_facts import (
     Account,
     BackfillFacts,
     DagsterFacts,
-    Failure,
     Partitions,
     RunFacts,
 )
 from pipelines.components.operations.due import Due, closed, newest_due
+from pipelines.components.operations.failing import Failure, Made
 from pipelines.components.operations.judging import (
     UNDELIVERED,
     Facts,
     arrived,
-    daemon_of,
-    daemon_problem,
     newest_of,
     problems_of,
 )
+from pipelines.components.operations.ledger_facts import Noted, note
 from pipelines.components.operations.status import (
     Colour,
     History,
@@ -42,8 +39,8 @@ from pipelines.components.partition_checks import CONTRACT, DELIVERY
 from pipelines.components.partitions import partitions_of
 from pipelines.components.sync import table_of
 from pipelines.delivery.errors import LedgerError
-from pipelines.delivery.ledger import Ledger
-from pipelines.delivery.ledger.summary import Place, Summary, summarise
+from pipelines.delivery.ledger.records import Acknowledged
+from pipelines.delivery.ledger.summary import Summary
 from pipelines.destinations.base import SyncSpec
 from pipelines.tables.grains import SNAPSHOT
 from pipelines.tables.names import valid_of
@@ -67,46 +64,44 @@ class Watched:
 
 def read_screen(watched: Watched, ledger_url: str, instance: dg.DagsterInstance | None, now: datetime) -> Screen:
     """How everything stands at `now`. It sends nothing, and reads no partition's rows."""
-    facts = DagsterFacts(instance)
-    facts.load([*(sync.name for sync in watched.syncs), *(valid_of(table.name) for table in watched.tables)])
-    reader = _Reader(watched, facts, now, facts.runs(), facts.backfills(), facts.schedules_on())
-    summaries, unread = _summaries(ledger_url, watched.syncs)
+    reader = _Reader.of(watched, instance, now)
+    facts = reader.dagster
+    noted, unread = note(ledger_url, watched.syncs, reader.still)
     daemon = daemon_of(facts.daemons(), facts.heartbeats(), now)
     named = {f"{table.name}_schedule" for table in watched.tables if table.schedule}
     waits = bool(facts.daemons()) and bool(reader.on & named or reader.backfills or any(r.queued for r in reader.runs))
     silent = daemon_problem(daemon, now, waits=waits)
     return Screen(
         now,
-        [reader.status(sync, summaries.get(sync.name, Summary()), sure=not unread) for sync in watched.syncs],
+        [reader.status(sync, noted.get(sync.name, Noted()), sure=not unread) for sync in watched.syncs],
         daemon,
         [problem for problem in (_unread(unread), silent) if problem is not None],
         watched.ui_url.rstrip("/"),
     )
 
 
+def red_partitions(
+    watched: Watched, ledger_url: str, instance: dg.DagsterInstance | None, now: datetime, name: str
+) -> dict[str, str]:
+    """The partitions for which a sync is red and that are not delivered, with the runs that tried them last.
+
+    Raises:
+        LedgerError: the ledger cannot be read.
+    """
+    reader = _Reader.of(watched, instance, now)
+    noted, unread = note(ledger_url, watched.syncs, reader.still)
+    if unread:
+        raise LedgerError(unread)
+    sync = next(one for one in watched.syncs if one.name == name)
+    status = reader.status(sync, noted[name], sure=True)
+    red = {partition for one in status.problems if one.colour is Colour.RED for partition in one.partitions}
+    return {partition: run for partition, run in reader.tried(sync, red).items() if partition in red}
+
+
 def _unread(error: str) -> Problem | None:
     if not error:
         return None
     return Problem("ledger", Colour.RED, f"what is open is not known: {error}", "mend that, then look again")
-
-
-def _summaries(url: str, syncs: Sequence[SyncSpec]) -> tuple[dict[str, Summary], str]:
-    """What the ledger says of each sync, and why it cannot be read. A ledger that was never made is not made now."""
-    places = [Place(sync.name, sync.account, sync.mode, sync.park_after) for sync in syncs]
-    if _never_made(url):
-        return {place.sync: Summary(contact=place.mode != "live") for place in places}, ""
-    try:
-        with closing(Ledger(url)) as ledger, ledger.reading() as connection:
-            return {place.sync: summarise(connection, place) for place in places}, ""
-    except LedgerError as error:
-        return {}, str(error)
-
-
-def _never_made(url: str) -> bool:
-    if not url.startswith("sqlite:"):
-        return False
-    file = make_url(url).database
-    return bool(file) and not Path(file or "").exists()
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +115,35 @@ class _Reader:
     backfills: Sequence[BackfillFacts]
     on: set[str]
 
-    def status(self, sync: SyncSpec, summary: Summary, *, sure: bool) -> SyncStatus:
+    @classmethod
+    def of(cls, watched: Watched, instance: dg.DagsterInstance | None, now: datetime) -> _Reader:
+        """Read what is read once."""
+        facts = DagsterFacts(instance)
+        facts.load([*(sync.name for sync in watched.syncs), *(valid_of(table.name) for table in watched.tables)])
+        return cls(watched, facts, now, facts.runs(), facts.backfills(), facts.schedules_on())
+
+    def still(self, sync: SyncSpec, acknowledged: Sequence[Acknowledged]) -> list[Acknowledged]:
+        """Those of the acknowledged partitions that nobody has tried since."""
+        tried = self.tried(sync, {one.partition for one in acknowledged}) if acknowledged else {}
+        return [one for one in acknowledged if tried.get(one.partition) == one.tried]
+
+    def tried(self, sync: SyncSpec, some: Collection[str]) -> dict[str, str]:
+        """The runs that tried these partitions last and failed, or work on them; not of what is delivered."""
+        table = table_of(sync, self.watched.tables)
+        keys, definition = closed(table, self.now), partitions_of(table)
+        known = {name: self.dagster.partitions(name, keys, definition) for name in (valid_of(table.name), sync.name)}
+        tries = [self.dagster.tries(name, partitions) for name, partitions in known.items()]
+        judged = known[valid_of(table.name) if sync.mode == "dry" else sync.name]
+        return {
+            one: " ".join(run for found in tries if (run := found.get(one, "")))
+            for one in some
+            if one in keys and one not in {*judged.delivered}
+        }
+
+    def status(self, sync: SyncSpec, noted: Noted, *, sure: bool) -> SyncStatus:
         table = table_of(sync, self.watched.tables)
         running = [run for run in self.runs if _works_on(run, sync, table)]
-        facts = self._facts(sync, table, summary, moving=bool(running))
+        facts = self._facts(sync, table, noted, moving=bool(running))
         newest = newest_of(facts, self.now)
         progress = [*self._backfills(sync, table), *self._runs(running)]
         problems = problems_of(facts, newest, self.now)
@@ -138,9 +158,11 @@ class _Reader:
             problems=problems,
             progress=progress,
             busy=bool(progress) or not sure,
+            acknowledged=noted.acknowledged,
         )
 
-    def _facts(self, sync: SyncSpec, table: AnyTable, summary: Summary, *, moving: bool) -> Facts:
+    def _facts(self, sync: SyncSpec, table: AnyTable, noted: Noted, *, moving: bool) -> Facts:
+        accepted = {one.partition for one in noted.acknowledged}
         keys, definition = closed(table, self.now), partitions_of(table)
         mine = self.dagster.partitions(sync.name, keys, definition)
         extracted = self.dagster.partitions(valid_of(table.name), keys, definition)
@@ -156,11 +178,12 @@ class _Reader:
             table=extracted,
             extracted=self._extracted(table, due, mine, extracted),
             wrong=self._wrong(sync, table, mine),
-            passed=self._passed(sync, summary),
-            failures=self._failures(sync.name, DELIVERY, sync.name, mine),
-            table_failures=self._failures(valid, CONTRACT, table.name, extracted),
-            ledger=summary,
+            passed=self._passed(sync, noted.summary),
+            failures=self._failures(Made(sync.name, sync.name, DELIVERY), mine, accepted),
+            table_failures=self._failures(Made(valid, table.name, CONTRACT), extracted, accepted),
+            ledger=noted.summary,
             moving=moving,
+            acknowledged=accepted,
         )
 
     def _extracted(
@@ -188,11 +211,11 @@ class _Reader:
         verdicts = self.dagster.verdicts(sync.name, DELIVERY, sorted(refused))
         return {partition for partition, good in verdicts.items() if good}
 
-    def _failures(self, asset: str, check: str, step: str, partitions: Partitions) -> list[Failure]:
-        """Why partitions are failed; nobody is asked where none is."""
-        if not partitions.failed:
-            return []
-        return self.dagster.failures(asset, check, step, partitions, self.dagster.tries(asset, partitions))
+    def _failures(self, made: Made, partitions: Partitions, accepted: Collection[str]) -> list[Failure]:
+        """Why partitions are failed, but for what is accepted; nobody is asked where none is."""
+        failed = [one for one in partitions.failed if one not in accepted]
+        tries = self.dagster.tries(made.asset, partitions) if failed else {}
+        return made.failures(self.dagster, failed, tries)
 
     def _accounted(self, facts: Facts, newest: Newest) -> Newest:
         """With its run, and with its rows where that run gave account of them."""

@@ -8,6 +8,9 @@ yellow  rows are rejected, parked, invalid or in quarantine; the newest closed p
         of its table or of the sync is queued or works; its schedule is switched off
 green   everything else, also a sync in mode dry whose table is well: it is meant to send nothing
 
+Red partitions may be acknowledged (`pipelines acknowledge`): they are listed, and no longer red, until a run tries one
+of them again, whatever comes of it.
+
 A snapshot has one partition, which is due anew at each tick of its schedule. Without a schedule nothing is due: then a
 sync is judged by what was extracted.
 """
@@ -18,6 +21,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+
+from pipelines.delivery.ledger.records import Acknowledged
+from pipelines.tables.grains import SNAPSHOT
 
 
 class Colour(StrEnum):
@@ -36,6 +42,14 @@ class Colour(StrEnum):
 def worst(colours: Iterable[Colour]) -> Colour:
     """The worst of them; green where there are none."""
     return max(colours, key=lambda colour: colour.rank, default=Colour.GREEN)
+
+
+def span(partitions: Sequence[str]) -> str:
+    """Some partitions in a few words."""
+    ordered = sorted(partitions)
+    if len(ordered) == 1:
+        return "the snapshot" if ordered[0] == SNAPSHOT else ordered[0]
+    return f"{len(ordered)} partitions ({ordered[0]} to {ordered[-1]})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +118,11 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class SyncStatus:
-    """How one sync does. `problems`: the worst first. `busy`: something works on it, or not all is known of it now."""
+    """How one sync does.
+
+    `problems`: the worst first. `busy`: something works on it, or not all is known of it now. `acknowledged`:
+    partitions whose trouble somebody puts up with, so that it is no problem until one of them is tried again.
+    """
 
     sync: str
     table: str
@@ -116,6 +134,7 @@ class SyncStatus:
     problems: Sequence[Problem] = ()
     progress: Sequence[Progress] = ()
     busy: bool = False
+    acknowledged: Sequence[Acknowledged] = ()
 
     @property
     def colour(self) -> Colour:

@@ -1,16 +1,19 @@
-"""What people decided: holds, first contacts, overrides; each is written down for good. Functions over a connection."""
+"""What people decided: holds, first contacts, acknowledged partitions, overrides; each is written down for good.
+
+Functions over a connection.
+"""
 
 from __future__ import annotations
 
 import getpass
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import orjson
 from sqlalchemy import Connection, func, select
 
 from pipelines.delivery.ledger import schema
 from pipelines.delivery.ledger.database import Database
-from pipelines.delivery.ledger.records import Hold, Scope
+from pipelines.delivery.ledger.records import Acknowledged, Hold, Scope
 
 
 def decide(connection: Connection, what: str, subject: str, reason: str, now: float, *, run: str = "") -> None:
@@ -46,6 +49,40 @@ def release(connection: Connection, sync: str, now: float) -> bool:
     if gone:
         decide(connection, "release", sync, "", now)
     return bool(gone)
+
+
+def all_acknowledged(connection: Connection) -> dict[str, list[Acknowledged]]:
+    """What was acknowledged, by sync, oldest partition first, whether it still holds or not."""
+    table = schema.acknowledged
+    columns = (table.c.partition, table.c.tried, table.c.since, table.c.who, table.c.reason)
+    found: dict[str, list[Acknowledged]] = {}
+    for sync, *noted in map(tuple, connection.execute(select(table.c.sync, *columns).order_by(table.c.partition))):
+        found.setdefault(sync, []).append(Acknowledged(*noted))
+    return found
+
+
+def acknowledge(
+    ledger: Database, connection: Connection, sync: str, tried: Mapping[str, str], *, reason: str, now: float
+) -> None:
+    """Put up with the trouble of these partitions of a sync, as long as `tried` stays what it is."""
+    noted = {"sync": sync, "since": now, "who": who(), "reason": reason}
+    ledger.put(connection, schema.acknowledged, [{**noted, "partition": one, "tried": tried[one]} for one in tried])
+    decide(connection, "acknowledge", sync, f"{_listed(tried)}: {reason}", now)
+
+
+def withdraw(connection: Connection, sync: str, partitions: Collection[str], now: float) -> list[str]:
+    """Put up with these partitions no longer; returns those that were acknowledged."""
+    found = [one.partition for one in all_acknowledged(connection).get(sync, []) if one.partition in partitions]
+    if found:
+        table = schema.acknowledged
+        connection.execute(table.delete().where(table.c.sync == sync, table.c.partition.in_(found)))
+        decide(connection, "withdraw", sync, _listed(found), now)
+    return found
+
+
+def _listed(partitions: Collection[str]) -> str:
+    ordered = sorted(partitions)
+    return ordered[0] if len(ordered) == 1 else f"{len(ordered)} partitions, {ordered[0]} to {ordered[-1]}"
 
 
 def has_contact(connection: Connection, scope: Scope, sync: str) -> bool:

@@ -94,3 +94,14 @@ class Hold:
     since: float
     who: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """A partition whose trouble somebody puts up with, since that Unix time; `tried` as in the table's comment."""
+
+    partition: str
+    tried: str
+    since: float
+    who: str
+    reason: str

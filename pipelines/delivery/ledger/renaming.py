@@ -75,6 +75,8 @@ def rename(ledger: Database, account: str, old: str, new: str, *, quotas: Collec
         if hold_of(connection, new) is not None:
             connection.execute(delete(holds).where(holds.c.sync == old))
         connection.execute(update(holds).where(holds.c.sync == old).values(sync=new))
+        # Dagster knows no run of the new name: what was acknowledged of the old one's would hold no more.
+        connection.execute(delete(schema.acknowledged).where(schema.acknowledged.c.sync == old))
         said = f"from {old} at account {account}: {moved.keys} keys, {moved.attempts + moved.open} open"
         decide(connection, "rename", new, said, now)
         return moved

@@ -19,7 +19,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 metadata = MetaData()
 _row_id = BigInteger().with_variant(Integer, "sqlite")
@@ -196,12 +196,35 @@ holds = Table(
     comment="syncs that send nothing until they are released",
 )
 
+acknowledged = Table(
+    "acknowledged",
+    metadata,
+    Column("sync", Text, primary_key=True),
+    Column("partition", Text, primary_key=True),
+    Column(
+        "tried",
+        Text,
+        nullable=False,
+        comment="the runs that tried it last and failed, of its table and of the sync; with another try this is over",
+    ),
+    Column("since", Double, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    sqlite_with_rowid=False,
+    comment="partitions whose trouble somebody puts up with: they are shown, and no longer red",
+)
+
 decisions = Table(
     "decisions",
     metadata,
     Column("id", _row_id, primary_key=True),
     Column("at", Double, nullable=False),
-    Column("what", Text, nullable=False, comment="adopt, hold, release, retry, override, confirm, rename"),
+    Column(
+        "what",
+        Text,
+        nullable=False,
+        comment="adopt, hold, release, retry, override, confirm, rename, acknowledge, withdraw",
+    ),
     Column("sync", Text, nullable=False, comment="the sync, or the account where it is about one"),
     Column("who", Text, nullable=False),
     Column("reason", Text, nullable=False),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -18,12 +18,16 @@ from pipelines.delivery.upsert import Outcome
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a sync delivers to: only what is open there concerns it. `park_after` as in the sync."""
+    """Where a sync delivers to: only what is open there concerns it.
+
+    `park_after` as in the sync. `without`: partitions of which nothing is told.
+    """
 
     sync: str
     account: str
     mode: str
     park_after: int | None = 3
+    without: Collection[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,7 @@ def summarise(connection: Connection, place: Place) -> Summary:
 
 def _open(connection: Connection, scope: Scope, place: Place) -> Iterator[OpenGroup]:
     table = schema.open_outcomes
-    ours = (table.c.scope == scope.id, table.c.sync == place.sync)
+    ours = (table.c.scope == scope.id, table.c.sync == place.sync, table.c.partition.not_in(sorted(place.without)))
     kind = _kind(place.park_after)
     groups = connection.execute(
         select(

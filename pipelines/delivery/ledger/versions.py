@@ -79,11 +79,16 @@ def _to_2(connection: Connection) -> None:
     connection.execute(schema.contacts.insert().from_select(["scope", "sync", "since", "policy", "found"], known))
 
 
+def _to_3(connection: Connection) -> None:
+    """Partitions whose trouble somebody puts up with."""
+    schema.acknowledged.create(connection)
+
+
 def _add(connection: Connection, column: Column[object]) -> None:
     table: Table = column.table
     written = CreateColumn(column).compile(dialect=connection.dialect)
     connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {written}")
 
 
-_STEPS: Mapping[int, Callable[[Connection], None]] = {1: _to_2}
+_STEPS: Mapping[int, Callable[[Connection], None]] = {1: _to_2, 2: _to_3}
 """From each older version the step to the next."""

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from pipelines.delivery.errors import SourceUnavailable
 from pipelines.tables.source_spec import SourceSpec
 from pipelines.tables.sources import database, duck, files
+from pipelines.tables.sources.away import is_away
+from pipelines.tables.sources.engine import short
 from pipelines.tables.sources.wanted import WRITTEN, Extent, Harvest, Undated, Wanted, no_dates
 
 __all__ = ["Extent", "Harvest", "Undated", "Wanted", "columns", "dates", "read"]
@@ -19,10 +22,20 @@ def read(source: SourceSpec, wanted: Wanted, *, base: Path, environ: Mapping[str
 
     Raises:
         TableError: the source cannot be used at all; what concerns single partitions is in `Harvest.failed`.
+        SourceUnavailable: it cannot be reached, or somebody else holds it.
         MissingSetting: the environment variable of a database is not set.
     """
     if source.files:
-        return files.read(source, wanted, base)
+        try:
+            return files.read(source, wanted, base)
+        except OSError as error:  # while files are looked for
+            if not is_away(error):
+                raise
+            raise SourceUnavailable(
+                f"table {wanted.table}: {source} cannot be reached ({short(error)})",
+                do="Look whether the place of the files can be reached, and materialize again.",
+                table=wanted.table,
+            ) from error
     if source.duckdb:
         return duck.read(source, wanted, base)
     return database.read(source, wanted, environ)

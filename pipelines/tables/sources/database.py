@@ -16,12 +16,13 @@ import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from pipelines.delivery.errors import ConfigurationError, MissingSetting, TableError
+from pipelines.delivery.errors import ConfigurationError, MissingSetting, SourceUnavailable, TableError
 from pipelines.delivery.redact import url_secrets
 from pipelines.tables.frames import array_of, concat
 from pipelines.tables.grains import SNAPSHOT, Window
 from pipelines.tables.source_spec import SourceSpec
 from pipelines.tables.sources import duck
+from pipelines.tables.sources.away import is_away
 from pipelines.tables.sources.dates import date_column
 from pipelines.tables.sources.engine import bare, columns_of, connect, short
 from pipelines.tables.sources.wanted import (
@@ -49,7 +50,8 @@ def read(source: SourceSpec, wanted: Wanted, environ: Mapping[str, str]) -> Harv
     Raises:
         MissingSetting: the environment variable with the URL is not set.
         ConfigurationError: it holds no URL, or its driver is not installed.
-        TableError: the database, the table or a column is not there, or there is no row.
+        TableError: the database, the table or a column is not there, or there is no row; SourceUnavailable where the
+            database cannot be reached.
     """
     with _reader(source, wanted, environ) as reader:
         return reader.read()
@@ -76,9 +78,12 @@ def _reader(source: SourceSpec, wanted: Wanted, environ: Mapping[str, str]) -> I
             yield _Reader(connection, source, wanted)
     except (SQLAlchemyError, duckdb.Error, pa.ArrowException, TypeError, UnicodeError) as error:  # drivers' own too
         said = short(getattr(error, "orig", None) or error, hidden)
-        raise TableError(
+        kind, first = (
+            (SourceUnavailable, "Is the database running? Else check") if is_away(error) else (TableError, "Check")
+        )
+        raise kind(
             f"table {wanted.table}: {source} cannot be read ({said})",
-            do=f"Check the address in {source.database_env}, the rights of its user, and the table's YAML.",
+            do=f"{first} the address in {source.database_env}, the rights of its user, and the table's YAML.",
             table=wanted.table,
         ) from None  # a driver's own error may show the address
 

@@ -9,10 +9,11 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from pipelines.delivery.errors import TableError
+from pipelines.delivery.errors import SourceUnavailable, TableError
 from pipelines.tables.frames import printable, shown
 from pipelines.tables.grains import SNAPSHOT, partition_of
 from pipelines.tables.source_spec import SourceSpec
+from pipelines.tables.sources.away import is_away
 from pipelines.tables.sources.dates import DateColumn, date_column
 from pipelines.tables.sources.engine import bare, columns_of, connect, quoted, short
 from pipelines.tables.sources.wanted import (
@@ -93,7 +94,7 @@ def read(source: SourceSpec, wanted: Wanted, base: Path) -> Harvest:
     """Read a table or a query of a DuckDB database file.
 
     Raises:
-        TableError: the file or table is not there, is held by a writer, or lacks a column or rows.
+        TableError: the file or table is not there, or lacks a column or rows; SourceUnavailable: a writer holds it.
     """
     with _opened(source, wanted, base) as (connection, relation):
         found = harvest(connection, relation, wanted, str(source))
@@ -130,7 +131,7 @@ def _opened(source: SourceSpec, wanted: Wanted, base: Path) -> Iterator[tuple[du
         with connect(wanted.calendar.timezone, path) as connection:
             yield connection, f"({bare(source.query)}\n)" if source.query else _table(connection, source, wanted)
     except duckdb.Error as error:
-        raise TableError(
+        raise (SourceUnavailable if is_away(error) else TableError)(
             f"table {wanted.table}: {source} cannot be read ({short(error)})",
             do="Correct the table's YAML or the database; a file open for writing elsewhere must be closed there.",
             table=wanted.table,

@@ -10,9 +10,10 @@ from datetime import date
 import duckdb
 import pyarrow as pa
 
-from pipelines.delivery.errors import TableError
+from pipelines.delivery.errors import SourceUnavailable, TableError
 from pipelines.tables.compute import pc
 from pipelines.tables.source_spec import SourceSpec
+from pipelines.tables.sources.away import is_away
 from pipelines.tables.sources.formats import Head, UnreadableFile, check_quotes, head, rejects, scan
 from pipelines.tables.sources.places import Place
 from pipelines.tables.sources.wanted import FILE, RESERVED, UNREADABLE, Wanted, by_partition, check_columns
@@ -42,7 +43,7 @@ class FileReader:
             found = head(self.source, self.place, name)
             check_columns(self.wanted, found.columns, _short(name))
         except UnreadableFile as error:
-            return self.unreadable(name, str(error))
+            return self.unreadable(name, str(error), error)
         except TableError as error:
             return error
         return found
@@ -96,11 +97,14 @@ class FileReader:
             partitions=[partition] if partition else list(self.wanted.partitions),
         )
 
-    def unreadable(self, file: str, why: str) -> TableError:
-        """The error of a file that is there and cannot be used; `why` goes on from its name."""
-        return TableError(
+    def unreadable(self, file: str, why: str, error: Exception) -> TableError:
+        """The error of a file that is there and cannot be used, or reached; `why` goes on from its name."""
+        kind, do = TableError, "Correct the file, or have it exported again."
+        if is_away(error):
+            kind, do = SourceUnavailable, "Look whether the place of the file can be reached, and materialize again."
+        return kind(
             f"table {self.wanted.table}: {_short(file)} {why}",
-            do="Correct the file, or have it exported again.",
+            do=do,
             table=self.wanted.table,
             file=file,
         )

@@ -34,9 +34,9 @@ def read(source: SourceSpec, wanted: Wanted, base: Path) -> Harvest:
     try:
         return _read_whole(reader, _all_heads(reader, reader.place.find()))
     except UnclosedQuote as error:
-        raise reader.unreadable(error.file, str(error)) from error
+        raise reader.unreadable(error.file, str(error), error) from error
     except BROKEN as error:
-        raise reader.unreadable(str(source.files), f"cannot be read ({short(error)})") from error
+        raise reader.unreadable(str(source.files), f"cannot be read ({short(error)})", error) from error
 
 
 def columns(source: SourceSpec, wanted: Wanted, base: Path) -> list[str]:
@@ -83,9 +83,9 @@ def dates(source: SourceSpec, wanted: Wanted, base: Path) -> Extent:
             check_quotes(rejects(connection))
             return found
     except UnclosedQuote as error:
-        raise reader.unreadable(error.file, str(error)) from error
+        raise reader.unreadable(error.file, str(error), error) from error
     except BROKEN as error:
-        raise reader.unreadable(where, f"cannot be read ({short(error)})") from error
+        raise reader.unreadable(where, f"cannot be read ({short(error)})", error) from error
 
 
 def _extent(connection: duckdb.DuckDBPyConnection, relation: str, wanted: Wanted, where: str) -> Extent:
@@ -150,7 +150,7 @@ def _load(reader: FileReader, owners: Mapping[Head, str]) -> tuple[pa.Table, dic
         try:
             tables.append(reader.load(own))
         except UnclosedQuote as error:
-            failed[partition] = reader.unreadable(error.file, str(error))
+            failed[partition] = reader.unreadable(error.file, str(error), error)
         except BROKEN as error:
-            failed[partition] = reader.unreadable(next(iter(own)).name, f"cannot be read ({short(error)})")
+            failed[partition] = reader.unreadable(next(iter(own)).name, f"cannot be read ({short(error)})", error)
     return concat(tables), failed

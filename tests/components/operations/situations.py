@@ -12,6 +12,7 @@ from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 from dagster._core.remote_origin import (
     RegisteredCodeLocationOrigin,
     RemoteInstigatorOrigin,
+    RemotePartitionSetOrigin,
     RemoteRepositoryOrigin,
 )
 from dagster._core.scheduler.instigation import (
@@ -28,7 +29,7 @@ from pipelines.components.operations.judging import Facts, newest_of, problems_o
 from pipelines.components.operations.status import Colour, Daemon, History, Newest, Problem, Screen, SyncStatus
 from pipelines.destinations.base import SyncSpec
 from pipelines.tables.spec import AnyTable
-from tests.components.deploying import BOARD, DAYS, TABLE, board, readings
+from tests.components.deploying import BOARD, DAYS, RANGE, TABLE, board, readings
 
 AT_NINE = datetime(2013, 1, 5, 14, 0, tzinfo=UTC)
 """Nine in the morning of the fifth of January in New York, where the table lies."""
@@ -147,3 +148,36 @@ def begin_backfill(
     assert data is not None
     assert begun.status is BulkActionStatus.REQUESTED
     instance.add_backfill(begun.with_asset_backfill_data(data._replace(materialized_subset=made), instance, graph))
+
+
+def begin_job_backfill(
+    instance: dg.DagsterInstance,
+    job: dg.JobDefinition,
+    days: Sequence[str],
+    *,
+    ended: Sequence[Sequence[str]],
+    at: datetime,
+) -> None:
+    """A backfill of a job over some days, in chunks: these have ended, the next one works."""
+    repository = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("pipelines"), "__repository__")
+    instance.add_backfill(
+        PartitionBackfill(
+            backfill_id="ijklmnop",
+            status=BulkActionStatus.REQUESTED,
+            from_failure=False,
+            tags={},
+            backfill_timestamp=at.timestamp(),
+            partition_set_origin=RemotePartitionSetOrigin(
+                repository_origin=repository, partition_set_name=f"{job.name}_partition_set"
+            ),
+            partition_names=days,
+        )
+    )
+    done = [day for chunk in ended for day in chunk]
+    left = [day for day in days if day not in done]
+    success, works = dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.STARTED
+    for chunk, status in [*((chunk, success) for chunk in ended), (left, works)]:
+        tags = {"dagster/backfill": "ijklmnop", **dict(zip(RANGE, (chunk[0], chunk[-1]), strict=True))}
+        if len(chunk) == 1:
+            tags = {"dagster/backfill": "ijklmnop", "dagster/partition": chunk[0]}
+        instance.create_run_for_job(job, tags=tags, status=status)

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
-from pipelines.components.operations.dagster_facts import Account, Failure, Partitions
-from pipelines.components.operations.judging import arrived, daemon_of, daemon_problem
+from pipelines.components.operations.daemons import daemon_of, daemon_problem
+from pipelines.components.operations.dagster_facts import Account, Partitions
+from pipelines.components.operations.failing import Failure
+from pipelines.components.operations.judging import arrived
 from pipelines.components.operations.status import Colour
 from pipelines.components.standing_looks import due_partition, due_since
 from pipelines.delivery.ledger import Hold
@@ -91,7 +93,7 @@ def test_what_is_missing_stays_so_while_the_next_one_is_on_its_way() -> None:
 def test_a_table_that_still_works_is_late_and_not_missing(fields: dict[str, Any]) -> None:
     """Its run is queued or works an hour after its time: yellow, and nobody is told to start a second one."""
     spec = readings(schedule=EVERY_DAY, **fields)
-    known = {"mine": all_of(DAYS[:-1]), "table": Partitions(DAYS[:-1], in_progress=DAYS[-1:])}
+    known: dict[str, Any] = {"mine": all_of(DAYS[:-1]), "table": Partitions(DAYS[:-1], in_progress=DAYS[-1:])}
     if fields:
         old = AT_NINE - timedelta(days=1)
         known = {"mine": Partitions(["snapshot"], at=old), "table": Partitions(in_progress=["snapshot"], at=old)}

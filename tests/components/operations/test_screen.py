@@ -13,6 +13,7 @@ import pytest
 from pipelines.components.deployment import build_deployment
 from pipelines.components.operations.assets import STATUS, operations
 from pipelines.components.operations.dagster_facts import DagsterFacts, Partitions
+from pipelines.components.operations.failing import Made
 from pipelines.components.operations.rendering import cells, markdown
 from pipelines.components.operations.screen import Watched, expected_end, read_screen
 from pipelines.components.operations.spec import MorningSpec, OperationsSpec
@@ -38,7 +39,15 @@ from tests.components.deploying import (
     readings,
 )
 from tests.components.operations.conftest import Hook
-from tests.components.operations.situations import AT_NINE, SCHEDULE, beat, begin_backfill, kinds, switch_on
+from tests.components.operations.situations import (
+    AT_NINE,
+    SCHEDULE,
+    beat,
+    begin_backfill,
+    begin_job_backfill,
+    kinds,
+    switch_on,
+)
 
 TABLES = [readings(schedule=SCHEDULE)]
 WATCHED = Watched(TABLES, [board(), floor()], {BOARD: ["team:boards"]}, "https://dagster.example.com")
@@ -171,7 +180,7 @@ def test_the_newest_try_tells_the_reason(deployment: Deployment) -> None:
     failures = DagsterFacts(deployment.instance)
     failures.load([FLOOR])
     failed = Partitions(failed=[DAYS[3]])
-    (told,) = failures.failures(FLOOR, "delivery", FLOOR, failed, failures.tries(FLOOR, failed))
+    (told,) = Made(FLOOR, FLOOR, "delivery").failures(failures, [DAYS[3]], failures.tries(FLOOR, failed))
     assert told.run == last.result.run_id
     assert told.why == last.failure
 
@@ -186,7 +195,7 @@ def test_many_runs_that_failed_are_told_in_a_few_lines(deployment: Deployment) -
     days = [f"2012-01-{day:02}" for day in range(1, 10)]
     failed = Partitions(failed=[*days, *DAYS])
     tries = {day: f"gone-{day}" for day in days} | facts.tries(f"{TABLE}_valid", failed)
-    told = facts.failures(f"{TABLE}_valid", "contract", TABLE, failed, tries)
+    told = Made(f"{TABLE}_valid", TABLE, "contract").failures(facts, [*failed.failed], tries)
     assert len(told) == 6
     assert [len(one.partitions) for one in told] == [1, 1, 1, 1, 1, 8]
     assert sorted(day for one in told for day in one.partitions) == sorted(failed.failed)
@@ -197,7 +206,7 @@ def test_a_table_that_is_extracted_longer_than_its_hour_is_late(deployment: Depl
     """While its run for the newest day is queued or works nobody is told to start another one."""
     deliver_all(deployment, DAYS[0], DAYS[2])
     job = deployment.defs.resolve_job_def(f"{TABLE}_extract")
-    span = dict.fromkeys(RANGE, DAYS[3])
+    span: dict[str, str] = dict.fromkeys(RANGE, DAYS[3])
     for status in (dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTED):
         run = deployment.instance.create_run_for_job(job, tags=span, status=status)
         found = seen(deployment).syncs[0]
@@ -254,6 +263,16 @@ def test_a_backfill_is_told_with_its_expected_end(deployment: Deployment) -> Non
     assert screen.syncs[0].busy
     assert not screen.syncs[1].progress
     assert expected_end(since, 0, 4, AT_NINE) is None
+
+
+def test_a_backfill_of_a_job_is_counted_in_partitions(deployment: Deployment) -> None:
+    """Not in runs: a chunk of two days and one of a single day in an hour and a half leave half an hour's worth."""
+    since = AT_NINE - timedelta(minutes=90)
+    job = deployment.defs.resolve_job_def(f"{TABLE}_extract")
+    begin_job_backfill(deployment.instance, job, DAYS, ended=[DAYS[:2], DAYS[2:3]], at=since)
+    for sync in seen(deployment).syncs:
+        progress = [one for one in sync.progress if one.kind == "backfill"]
+        assert [(one.done, one.total, one.ends) for one in progress] == [(3, 4, AT_NINE + timedelta(minutes=30))]
 
 
 def test_runs_that_wait_are_told(deployment: Deployment) -> None:
