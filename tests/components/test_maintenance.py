@@ -18,7 +18,7 @@ from sqlalchemy import func, select, update
 
 from pipelines.components.event_log import QuickSqliteEventLog
 from pipelines.components.maintenance import NAME, VARIABLE, Purged, purge_runs
-from pipelines.components.partition_checks import CONTRACT, target_of
+from pipelines.components.partition_checks import CONTRACT, targets_of
 from pipelines.delivery.ledger import Ledger, schema
 from pipelines.home import Home
 from pipelines.instance import prepare_instance
@@ -123,8 +123,7 @@ def a_day_of_a_schedule(deployment: Deployment, day: str) -> None:
         dg.DagsterEvent(kind.ASSET_MATERIALIZATION.value, f"{TABLE}_extract", event_specific_data=MadeData(made, [])),
     ):
         instance.report_dagster_event(event, run)
-    wanted = dg.AssetRecordsFilter(asset_key=key, asset_partitions=[day])
-    target = target_of(instance.fetch_materializations(wanted, limit=1).records[0])
+    target = targets_of(instance, key, [day])[day]
     verdict = dg.AssetCheckEvaluation(key, CONTRACT, True, {}, target, partition=day)
     event = dg.DagsterEvent(kind.ASSET_CHECK_EVALUATION.value, f"{TABLE}_extract", event_specific_data=verdict)
     instance.report_dagster_event(event, run)
