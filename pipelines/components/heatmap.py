@@ -13,7 +13,7 @@ from html import escape
 _WIDE, _HIGH, _GAP, _LEFT, _TOP = 42, 36, 4, 48, 52
 _DAYS = ("Mo", "Tu", "We", "Th", "Fr", "Sa", "Su")
 _GREENS = ("#d9f2e0", "#9fdcb2", "#5cbf7d", "#2a8f50")
-_GREY, _YELLOW, _RED = "#e4e7eb", "#f6c244", "#c93434"
+_GREY, _YELLOW, _RED = "#e4e7eb", "#f6c244", "#d64545"
 _INK, _PALE, _SOFT = "#1f2933", "#ffffff", "#52606d"
 _LEGEND_WIDTH = 440
 
@@ -32,7 +32,7 @@ _FILLS = {Shade.RED: _RED, Shade.MISSING: _PALE, Shade.YELLOW: _YELLOW, Shade.GR
 _MARKS = {Shade.RED: "\u2715", Shade.YELLOW: "!"}
 """Beside the colour, for whoever cannot tell red from green."""
 _LEGEND = {
-    Shade.GREEN: "rows were sent, the darker the more",
+    Shade.GREEN: "rows sent, the darker the more",
     Shade.GREY: "nothing to send: all of it stands there, or something newer",
     Shade.YELLOW: "delivered, but rows were rejected, invalid or quarantined",
     Shade.RED: "failed: something did not arrive, or too many rows were refused",

@@ -6,8 +6,9 @@ from typing import Any
 
 import dagster as dg
 
+from pipelines.components.partition_result import PartitionResult
 from pipelines.components.reasons import NO_ROWS, SHOWN, as_cell, reasons_table
-from pipelines.components.sync_run import PartitionResult, SyncResult
+from pipelines.components.sync_run import SyncResult
 from pipelines.delivery.report import Reason, Wire
 from pipelines.delivery.upsert import ACCEPTED, Outcome
 from pipelines.destinations.base import SyncSpec

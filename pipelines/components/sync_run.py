@@ -19,6 +19,7 @@ from typing import NamedTuple
 import orjson
 import pyarrow as pa
 
+from pipelines.components.partition_result import Made, PartitionResult, made_of
 from pipelines.components.planning import Preview, preview
 from pipelines.components.vanishing import NotListed, NotSeen, vanishing_of
 from pipelines.components.way import Errand, OpenPort, http_port, open_way
@@ -27,11 +28,10 @@ from pipelines.delivery.cycles import no_cycles
 from pipelines.delivery.deliver import Delivery
 from pipelines.delivery.gates import Gates
 from pipelines.delivery.ledger import Ledger, Priority, Run
-from pipelines.delivery.report import Report, conservation_gap
-from pipelines.delivery.upsert import UNDELIVERED, Built, Dropped, Outcome, Upsert
+from pipelines.delivery.report import Report
+from pipelines.delivery.upsert import Built, Dropped, Outcome, Upsert
 from pipelines.destinations.accounts import Account, read_account
 from pipelines.destinations.base import SyncSpec
-from pipelines.destinations.thresholds import WRONG
 from pipelines.home import Home
 from pipelines.tables.names import quarantine_of, valid_of
 from pipelines.tables.spec import AnyTable
@@ -60,58 +60,6 @@ class Order:
     override: str = ""
     keys: Collection[str] | None = None
     sample: int | None = 20
-
-
-@dataclass(slots=True)
-class Made:
-    """What a partition's valid rows became, before anything was planned: upserts, of so many rows, or none and why."""
-
-    upserts: int = 0
-    rows: int = 0
-    dropped: Counter[Outcome] = field(default_factory=Counter)
-
-
-@dataclass(frozen=True, slots=True)
-class PartitionResult:
-    """The account of one partition: rows extracted, and how many of them ended with which outcome.
-
-    `made`: the upserts behind them. `removed`, `removal_failed` and `removal_left` (nobody tried) count keys that the
-    source no longer has.
-    """
-
-    extracted: int
-    counts: Counter[Outcome]
-    made: Made = field(default_factory=Made)
-    removed: int = 0
-    removal_failed: int = 0
-    removal_left: int = 0
-
-    @property
-    def gap(self) -> int:
-        """Rows that are not accounted for; anything but 0 is a defect."""
-        return conservation_gap(self.counts, self.extracted)
-
-    @property
-    def wrong(self) -> int:
-        """Rows that were rejected, invalid or quarantined."""
-        return sum(self.counts[outcome] for outcome in WRONG)
-
-    @property
-    def undelivered(self) -> int:
-        """Rows that failed, are unknown or were not sent."""
-        return sum(self.counts[outcome] for outcome in UNDELIVERED)
-
-    @property
-    def red(self) -> str:
-        """Why the partition may not be green, beside thresholds; empty: it may."""
-        if self.gap:
-            return f"{self.gap} of {self.extracted} rows are not accounted for: this is a defect, please report it"
-        said = [f"{self.counts[one]} {one}" for one in UNDELIVERED if self.counts[one]]
-        if self.removal_failed:
-            said.append(f"{self.removal_failed} vanished keys could not be taken away")
-        if self.removal_left:
-            said.append(f"{self.removal_left} vanished keys were left as they are")
-        return ", ".join(said)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +128,7 @@ class SyncRunner:
                 run = replace(run, partitions=sorted({one.partition for one in wanted.built.upserts}))
             report, foreseen = asyncio.run(self._deliver(account, order, ledger, run, wanted))
         report.notes.extend(wanted.vanishing.notes if wanted.vanishing else ())
-        made = _made(wanted.built, present)
+        made = made_of(wanted.built, present)
         results = {
             partition: self._account(store, partition, report, made[partition], last=max(present))
             for partition in present
@@ -289,7 +237,7 @@ class SyncRunner:
             counter[partition] if self.sync.dated else counter.total() if partition == last else 0
             for counter in (report.removed, report.removal_failed, report.removal_left)
         )
-        return PartitionResult(store.rows(self.sync.table, partition), counts, made, *removals)
+        return PartitionResult(store.rows(self.sync.table, partition), counts, *removals, made=made)
 
 
 def _chosen(built: Built, keys: Collection[str]) -> Built:
@@ -300,17 +248,6 @@ def _chosen(built: Built, keys: Collection[str]) -> Built:
         if one.key not in keys
     ]
     return Built([one for one in built.upserts if one.key in keys], [*built.dropped, *left])
-
-
-def _made(built: Built, partitions: Iterable[str]) -> dict[str, Made]:
-    """What became of each partition's rows."""
-    made = {partition: Made() for partition in partitions}
-    for upsert in built.upserts:
-        made[upsert.partition].upserts += 1
-        made[upsert.partition].rows += len(upsert.rows)
-    for dropped in built.dropped:
-        made[dropped.partition].dropped[dropped.outcome] += len(dropped.rows)
-    return made
 
 
 def _table(upserts: Sequence[Upsert]) -> pa.Table:

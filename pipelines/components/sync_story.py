@@ -7,9 +7,10 @@ import dagster as dg
 
 from pipelines.components.events import CheckOutcome, Story
 from pipelines.components.heatmap import Day, Shade, calendar
+from pipelines.components.partition_result import PartitionResult
 from pipelines.components.plan_page import plan_of_partition, plan_of_run
 from pipelines.components.sync_figures import counts, partition_figures, reasons_of, run_figures, upsert_figures
-from pipelines.components.sync_run import PartitionResult, SyncResult, upserts_of
+from pipelines.components.sync_run import SyncResult, upserts_of
 from pipelines.delivery.upsert import ACCEPTED, Outcome
 from pipelines.destinations.base import SyncSpec
 from pipelines.destinations.thresholds import Tolerance

@@ -47,7 +47,7 @@ def test_each_day_has_the_colour_of_its_verdict_and_the_number_behind_it() -> No
         ("#2a8f50", "1", "5"),
         ("#e4e7eb", "2", "7"),
         ("#f6c244", "3", "2"),
-        ("#c93434", "4", "1"),
+        ("#d64545", "4", "1"),
         ("#d9f2e0", "6", "1"),
     ]
     (missing,) = [part for part in picture if part.get("stroke-dasharray") and part.get("width") == "41"]
@@ -69,7 +69,7 @@ def test_the_picture_says_what_its_colours_mean() -> None:
         texts = [part.text or "" for part in drawn(days, grain)]
         assert texts[1] == "A title"
         for words in (
-            f"2 {unit}s: rows were sent",
+            f"2 {unit}s: rows sent",
             f"0 {unit}s: nothing to send",
             f"1 {unit}: delivered, but",
             f"1 {unit}: failed",

@@ -6,19 +6,21 @@ import base64
 import re
 import xml.etree.ElementTree as ET
 from collections import Counter
+from typing import Any
 
 import dagster as dg
 import pytest
 
 from pipelines.components.events import Story
-from pipelines.components.sync_run import PartitionResult, SyncResult
+from pipelines.components.partition_result import PartitionResult
+from pipelines.components.sync_run import SyncResult
 from pipelines.components.sync_story import story
 from pipelines.delivery.report import Report
 from pipelines.delivery.upsert import Outcome
 from tests.components.deploying import BOARD, DAYS, board
 
 CHECK = dg.AssetCheckKey(dg.AssetKey(BOARD), "delivery")
-RED, YELLOW, GREY = "#c93434", "#f6c244", "#e4e7eb"
+RED, YELLOW, GREY = "#d64545", "#f6c244", "#e4e7eb"
 GREENS = {"#d9f2e0", "#9fdcb2", "#5cbf7d", "#2a8f50"}
 
 
@@ -29,7 +31,7 @@ def account(removed: tuple[int, int, int] = (0, 0, 0), **counts: int) -> Partiti
     return PartitionResult(found.total(), found, removed=done, removal_failed=failed, removal_left=left)
 
 
-def told(days: dict[str, PartitionResult], missing: tuple[str, ...] = (), **fields: object) -> Story:
+def told(days: dict[str, PartitionResult], missing: tuple[str, ...] = (), **fields: Any) -> Story:
     """The story of a run that left its days so."""
     result = SyncResult(days, Report(), dict.fromkeys(missing, "the table was never extracted for it"))
     return story(board(**fields), result, CHECK, "daily")
@@ -61,7 +63,7 @@ def colours(picture: str) -> dict[str, tuple[str, str]]:
     ],
 )
 def test_a_day_of_the_calendar_has_the_colour_of_its_verdict(
-    day: PartitionResult, fields: dict[str, object], colour: set[str], number: str
+    day: PartitionResult, fields: dict[str, Any], colour: set[str], number: str
 ) -> None:
     """Red is what is red in the check, whatever made it so; yellow what the sync's own bounds call so."""
     said = told({DAYS[0]: day, DAYS[1]: account(accepted=5)}, **fields)

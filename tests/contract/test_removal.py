@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.components.sync_run import PartitionResult
+from pipelines.components.partition_result import PartitionResult
 from pipelines.components.vanishing import NotSeen
 from pipelines.delivery.caller import AccountRules, Caller, Patience
 from pipelines.delivery.deliver import Delivery

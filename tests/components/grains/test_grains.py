@@ -77,7 +77,8 @@ def test_a_range_reaches_both_boards_once_and_a_correction_its_own_partition(fou
 
     extracted = company.extract(first, last)
     assert extracted.success
-    assert extracted.facts(VALID) == every(grain.partitions, {"extracted": 2, "quarantined": 0, "rules": "none"})
+    well = {"why": "all is well", "extracted": 2, "quarantined": 0, "rules": "none"}
+    assert extracted.facts(VALID) == every(grain.partitions, well)
     on_floor, on_board = company.deliver(FLOOR, first, last), company.deliver(BOARD, first, last)
     assert on_floor.counts(FLOOR) == every(grain.partitions, {"extracted": 2, "accepted": 2})
     assert on_board.counts(BOARD) == {
