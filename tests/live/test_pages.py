@@ -96,7 +96,7 @@ def test_a_run_is_drawn_as_a_calendar_in_colours(live: Live, made: Month, page: 
     svg = base64.b64decode(str(drawn.get_attribute("src")).partition("base64,")[2]).decode()
     # The legend has each colour but the darkest green once.
     assert "#2a8f50" in svg
-    assert all(svg.count(colour) > 1 for colour in ("#e4e7eb", "#f6c244", "#d64545"))
+    assert all(svg.count(colour) > 1 for colour in ("#e4e7eb", "#f6c244", "#c93434"))
     picture(page, "calendar", tmp_path)
 
 
@@ -144,7 +144,7 @@ def test_a_dry_run_shows_what_a_run_would_send(live: Live, made: Month, page: Pa
     page.set_viewport_size({"width": 1440, "height": 900})
     page.goto(f"{live.url}/assets/shop_floor?view=events")
     page.get_by_text("observed in run").first.wait_for()
-    see(page, "would_update", "expected_requests")
+    see(page, "would_update", "run_expected_requests")
     picture(page, "dry_run", tmp_path)
     press(page, "[Show Markdown]")
     see(page, "old", "new", "update")
