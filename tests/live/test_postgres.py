@@ -69,7 +69,7 @@ def test_a_backfill_goes_in_chunks_in_order_of_dates(live: Live, databases: tupl
             assert date.fromisoformat(first) - date.fromisoformat(last) == timedelta(days=1)
             assert end <= start
 
-    assert not [path for path in live.home.path.rglob("*.db") if not path.name.startswith("sandbox")]
+    assert {path.parent.name for path in live.home.path.rglob("*.db")} == {"sandbox"}
     dagster, ledger = databases
     assert count(dagster, "event_logs") > len(DAYS) * len((*TABLE, *SYNC))
     assert (
