@@ -17,16 +17,17 @@ from typing import Any
 
 from dagster import EventLogEntry, Field, StringSource
 from dagster._config.config_schema import UserConfigSchema
-from dagster._core.events import ASSET_CHECK_EVENTS, DagsterEventType
+from dagster._core.events import ASSET_CHECK_EVENTS
 from dagster._core.storage.event_log import SqliteEventLogStorage
+from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME
-from dagster._core.storage.sqlalchemy_compat import db_result
 from dagster._serdes import ConfigurableClassData
 from sqlalchemy import Connection, Engine, create_engine, event
 
 from pipelines.delivery.errors import MissingSetting
 
 _BUSY_TIMEOUT_S = 60
+_INSERT = SqlEventLogStorageTable.insert()
 _ENGINES = 16
 """Files kept open: the index, and the runs that were written last."""
 
@@ -73,11 +74,11 @@ class QuickSqliteEventLog(SqliteEventLogStorage):
         events = [one for one in events if not one.get_dagster_event().is_asset_failed_to_materialize]
         about_assets = [one for one in events if one.dagster_event_type not in ASSET_CHECK_EVENTS]
         if about_assets:
+            rows = [self._event_to_row(one) for one in about_assets]
             with self.run_connection(about_assets[0].run_id) as connection:
-                for one in about_assets:
-                    connection.execute(self.prepare_insert_event(one))
+                connection.execute(_INSERT, rows)
             with self.index_transaction() as connection:
-                self._index(connection, about_assets)
+                self._index(connection, about_assets, rows)
         for one in events:
             if one.dagster_event_type in ASSET_CHECK_EVENTS:
                 self.store_event(one)
@@ -98,13 +99,13 @@ class QuickSqliteEventLog(SqliteEventLogStorage):
                 self._close(shard)
         super().dispose()
 
-    def _index(self, connection: Connection, events: Sequence[EventLogEntry]) -> None:
-        numbers: list[int] = []
-        newest: dict[tuple[Any, DagsterEventType | None], int] = {}
-        for at, one in enumerate(events):
-            with db_result(connection, self.prepare_insert_event(one)) as result:
-                numbers.append(result.inserted_primary_key[0])
-            newest[one.get_dagster_event().asset_key, one.dagster_event_type] = at
+    def _index(
+        self, connection: Connection, events: Sequence[EventLogEntry], rows: Sequence[Mapping[str, Any]]
+    ) -> None:
+        numbers = connection.scalars(
+            _INSERT.returning(SqlEventLogStorageTable.c.id, sort_by_parameter_order=True), rows
+        ).all()
+        newest = {(one.get_dagster_event().asset_key, one.dagster_event_type): at for at, one in enumerate(events)}
         self._store_asset_event_tags(connection, events, numbers)
         for at in newest.values():  # an asset's own row shows its last event of each kind
             self._store_asset_event(connection, events[at], numbers[at])

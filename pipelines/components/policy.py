@@ -15,8 +15,10 @@ from pipelines.tables.spec import AnyTable, TableSpec
 
 OWNER = "team:data-platform"
 """Who answers for an asset of which no one else is said to."""
-PARTITIONS_PER_RUN = 92
-"""Partitions per run of a backfill unless a table or sync says otherwise: a quarter of daily rows fits into memory."""
+PARTITIONS_PER_TABLE_RUN = 184
+"""Partitions that a backfill's run of a table reads unless it says otherwise: half a year of days, in seconds."""
+PARTITIONS_PER_SYNC_RUN = 92
+"""Partitions that a backfill's run of a sync delivers unless it says otherwise: a quarter, at an API's pace."""
 
 
 def owners_of(spec: AnyTable | SyncSpec) -> list[str]:
@@ -32,6 +34,7 @@ def chunks(tables: Iterable[AnyTable], syncs: Sequence[SyncSpec]) -> dict[str, i
     of its own: what its `partitions_per_run` says, or less where somebody else says the same (more only below 1).
     """
     asked: dict[str, int | None] = {}
+    usual: dict[str, int] = {}
     calendars: dict[str, Hashable] = {}
     for table in tables:
         if not isinstance(table, TableSpec) or table.grain == SNAPSHOT:
@@ -39,12 +42,14 @@ def chunks(tables: Iterable[AnyTable], syncs: Sequence[SyncSpec]) -> dict[str, i
         named = {table.name: table.partitions_per_run}
         named |= {sync.name: sync.partitions_per_run for sync in syncs if sync.table == table.name}
         asked |= named
+        usual |= {name: PARTITIONS_PER_TABLE_RUN if name == table.name else PARTITIONS_PER_SYNC_RUN for name in named}
         calendars |= dict.fromkeys(named, (table.grain, table.start, table.end, table.timezone))
     taken: defaultdict[Hashable, set[int]] = defaultdict(set)
     chosen: dict[str, int] = {}
     # What somebody has asked for goes first; sorting is stable, so that tables stand before their syncs.
     for name, number in sorted(asked.items(), key=lambda one: one[1] is None):
-        chosen[name] = _free(number, taken[calendars[name]])
+        numbers = count(usual[name]) if number is None else chain(range(number, 0, -1), count(number + 1))
+        chosen[name] = next(one for one in numbers if one not in taken[calendars[name]])
         taken[calendars[name]].add(chosen[name])
     return chosen
 
@@ -55,11 +60,3 @@ def chunks_in(tree: dg.ComponentTree) -> dict[str, int]:
     return chunks(
         [one for one in specs if isinstance(one, AnyTable)], [one for one in specs if isinstance(one, SyncSpec)]
     )
-
-
-def _free(asked: int | None, taken: set[int]) -> int:
-    if asked is None:
-        numbers: Iterable[int] = count(PARTITIONS_PER_RUN)
-    else:
-        numbers = chain(range(asked, 0, -1), count(asked + 1))
-    return next(number for number in numbers if number not in taken)

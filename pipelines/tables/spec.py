@@ -98,7 +98,7 @@ class TableSpec(BaseTableSpec):
     partitions_per_run: int | None = Field(
         default=None,
         ge=1,
-        description="Partitions that a run of a backfill reads at most, with one query; default: 92. A table and its "
+        description="Partitions that a run of a backfill reads at most, with one query; default: 184. A table and its "
         "syncs must differ in it: where they would not, it is one less, or so.",
     )
     nulls: Literal["allow", "quarantine"] = Field(

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.components import sync_run
-from pipelines.components.policy import PARTITIONS_PER_RUN
+from pipelines.components.policy import PARTITIONS_PER_SYNC_RUN, PARTITIONS_PER_TABLE_RUN
 from pipelines.delivery import planning
 from pipelines.delivery.ledger import Ledger, Record, Run
 from pipelines.delivery.upsert import Outcome, Verdict
@@ -36,8 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rows", type=int, default=1_000_000, help="readings")
     parser.add_argument("--days", type=int, default=365, help="days, each a partition")
     parser.add_argument("--changed", type=float, nargs="+", default=[0.0, 1.0], help="percent of changed readings")
-    parser.add_argument("--table-chunk", type=int, default=PARTITIONS_PER_RUN, help="days per run of the table")
-    parser.add_argument("--sync-chunk", type=int, default=PARTITIONS_PER_RUN, help="days per run of the sync")
+    parser.add_argument("--table-chunk", type=int, default=PARTITIONS_PER_TABLE_RUN, help="days per run of the table")
+    parser.add_argument("--sync-chunk", type=int, default=PARTITIONS_PER_SYNC_RUN, help="days per run of the sync")
     parser.add_argument("--in-flight", type=int, default=64, help="requests in flight")
     parser.add_argument("--latency-ms", type=float, default=0, help="the server's answer time")
 

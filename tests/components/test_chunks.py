@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 from pydantic import ValidationError
 
-from pipelines.components.policy import PARTITIONS_PER_RUN, chunks
+from pipelines.components.policy import PARTITIONS_PER_SYNC_RUN, PARTITIONS_PER_TABLE_RUN, chunks
 from pipelines.delivery.errors import ConfigurationError
 from tests.components.conftest import Deploy
 from tests.components.deploying import BOARD, FLOOR, TABLE, board, floor, readings
@@ -24,7 +24,11 @@ SNAPSHOT: dict[str, Any] = {
 def test_each_has_a_number_of_its_own() -> None:
     """With equal numbers Dagster would put a table and its syncs into one run, one after another."""
     found = chunks([readings()], [board(), floor()])
-    assert found == {TABLE: PARTITIONS_PER_RUN, BOARD: PARTITIONS_PER_RUN + 1, FLOOR: PARTITIONS_PER_RUN + 2}
+    assert found == {
+        TABLE: PARTITIONS_PER_TABLE_RUN,
+        BOARD: PARTITIONS_PER_SYNC_RUN,
+        FLOOR: PARTITIONS_PER_SYNC_RUN + 1,
+    }
 
 
 @pytest.mark.parametrize(
@@ -33,7 +37,7 @@ def test_each_has_a_number_of_its_own() -> None:
         (10, 5, 7, (10, 5, 7)),
         (10, 10, 10, (10, 9, 8)),
         (1, 1, 1, (1, 2, 3)),
-        (None, None, 92, (93, 94, 92)),
+        (None, None, 92, (184, 93, 92)),
         (3, 2, 3, (3, 2, 1)),
     ],
 )
@@ -51,7 +55,7 @@ def test_tables_with_other_partitions_do_not_matter() -> None:
     tables = [readings(partitions_per_run=4), readings(name="weeks", grain="weekly", start="2012-12-31")]
     syncs = [board(partitions_per_run=3), floor(table="weeks", partitions_per_run=3)]
     found = chunks(tables, syncs)
-    assert found == {TABLE: 4, BOARD: 3, "weeks": PARTITIONS_PER_RUN, FLOOR: 3}
+    assert found == {TABLE: 4, BOARD: 3, "weeks": PARTITIONS_PER_TABLE_RUN, FLOOR: 3}
 
 
 def test_the_number_is_the_backfill_policy_of_every_asset(deploy: Deploy) -> None:
@@ -70,7 +74,7 @@ def test_no_job_falls_back_to_a_run_per_partition(deploy: Deploy) -> None:
     assert len(jobs) > 2
     for job in jobs:
         assert job.backfill_policy is not None, job.name
-        assert (job.backfill_policy.max_partitions_per_run or 0) >= PARTITIONS_PER_RUN, job.name
+        assert (job.backfill_policy.max_partitions_per_run or 0) >= PARTITIONS_PER_SYNC_RUN, job.name
 
 
 def test_a_number_without_partitions_is_refused(deploy: Deploy) -> None:

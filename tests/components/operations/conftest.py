@@ -7,8 +7,6 @@ import socketserver
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from email import message_from_string
-from email.message import Message as Mail
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,8 @@ from dagster._core.storage.noop_compute_log_manager import NoOpComputeLogManager
 from dagster._core.storage.root import LocalArtifactStorage
 from dagster._core.storage.runs import InMemoryRunStorage
 from dagster._core.storage.schedules import SqliteScheduleStorage
+
+from tests.components.operations.postbox import Postbox, served
 
 
 @pytest.fixture
@@ -87,52 +87,11 @@ def hook() -> Iterator[Hook]:
     yield from _serving(server, got)
 
 
-@dataclass(slots=True)
-class Postbox:
-    """A mail server: what it was handed, to whom, and which recipients it refuses."""
-
-    port: int = 0
-    mails: list[Mail] = field(default_factory=list)
-    recipients: list[list[str]] = field(default_factory=list)
-    refuses: set[str] = field(default_factory=set)
-
-
 @pytest.fixture
 def postbox() -> Iterator[Postbox]:
-    """A local SMTP receiver, as far as RFC 5321 needs one."""
-    got = Postbox()
-
-    class _Handler(socketserver.StreamRequestHandler):
-        def handle(self) -> None:
-            self._say("220 postbox")
-            to: list[str] = []
-            while line := self.rfile.readline().decode().strip():
-                verb = line.partition(" ")[0].upper()
-                if verb == "RCPT":
-                    address = line.partition("<")[2].partition(">")[0]
-                    if address in got.refuses:
-                        self._say("550 no such user")
-                        continue
-                    to.append(address)
-                if verb == "DATA":
-                    self._say("354 go on")
-                    lines = iter(lambda: self.rfile.readline().decode().rstrip("\r\n"), ".")
-                    got.mails.append(message_from_string("\n".join(lines)))
-                    got.recipients.append(to)
-                self._say("221 bye" if verb == "QUIT" else "250 ok")
-                if verb == "QUIT":
-                    return
-
-        def _say(self, words: str) -> None:
-            self.wfile.write(f"{words}\r\n".encode())
-
-    class _Server(socketserver.ThreadingTCPServer):
-        allow_reuse_address = True
-        daemon_threads = True
-
-    server = _Server(("127.0.0.1", 0), _Handler)
-    got.port = server.server_address[1]
-    yield from _serving(server, got)
+    """A mail server that neither encrypts nor asks who is there."""
+    with served() as got:
+        yield got
 
 
 def _serving(server: socketserver.BaseServer, got: Any) -> Iterator[Any]:

@@ -16,7 +16,8 @@ from pipelines.components.operations.spec import OperationsSpec
 from pipelines.components.operations.status import Colour, Screen
 from pipelines.delivery.errors import AccountUnavailable, ConfigurationError, MissingSetting
 from tests.components.deploying import BOARD, FLOOR
-from tests.components.operations.conftest import Hook, Postbox
+from tests.components.operations.conftest import Hook
+from tests.components.operations.postbox import Postbox
 from tests.components.operations.situations import problem, screen, status
 
 Tell = Callable[[str | None, Screen], tuple[str, str]]
