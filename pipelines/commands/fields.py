@@ -64,7 +64,7 @@ ENVIRONMENT: Mapping[str, tuple[str, str]] = {
     ),
     "PIPELINES_KEEP_RUNS_DAYS": (
         "`90`",
-        "For how many days the job `maintenance` keeps runs and their events; the last word on a partition stays.",
+        "For how many days the job `maintenance` keeps runs and their events; what is shown of partitions stays.",
     ),
     "PIPELINES_KEEP_DELIVERIES_DAYS": (
         "`400`",

@@ -81,7 +81,11 @@ def syncs_after_tables(
     tables: Mapping[str, tuple[AnyTable, UnresolvedAssetJobDefinition]],
     syncs: Mapping[str, Sequence[UnresolvedAssetJobDefinition]],
 ) -> list[dg.SensorDefinition]:
-    """Two sensors for all tables: a run of a table's job ended, well or partly; its good partitions go on."""
+    """Sensors for all tables: a run of a table's job ended, well, partly or cancelled; its good partitions go on.
+
+    A day that shows green at its table is on its way to the boards, however the run ended that extracted it; whoever
+    wants that nothing leaves holds the sync.
+    """
     if not any(syncs.values()):
         return []
     return [
@@ -89,6 +93,7 @@ def syncs_after_tables(
         for status, name in (
             (dg.DagsterRunStatus.SUCCESS, "deliver_after_extract"),
             (dg.DagsterRunStatus.FAILURE, "deliver_after_partly_failed_extract"),
+            (dg.DagsterRunStatus.CANCELED, "deliver_after_cancelled_extract"),
         )
     ]
 

@@ -21,6 +21,7 @@ from pipelines.components.operations_component import Operations
 from pipelines.components.partitions import partitions_of
 from pipelines.components.policy import chunks
 from pipelines.components.reading import readable
+from pipelines.components.reasserting import Reasserting, reassert_sensor
 from pipelines.components.resuming import Resumable, resume_sensor
 from pipelines.components.spec_component import SpecComponent, located
 from pipelines.components.standing import StandingChecks
@@ -209,12 +210,15 @@ def _automated(
     delivered = [Resumable(sync.name, sync.name, table_jobs[sync.table][0], sync_job(sync)) for sync in syncs]
     sync_jobs = {name: [one.job for one in delivered if one.table.name == name] for name in table_jobs}
     resuming = resume_sensor([*extracted, *delivered])
+    reasserting = reassert_sensor(
+        [Reasserting(sync, one.table, one.job) for sync, one in zip(syncs, delivered, strict=True)]
+    )
     schedules = [table_schedule(table, job) for table, job in table_jobs.values()]
     maintaining, weekly = maintenance()
     automation = dg.Definitions(
         jobs=[maintaining, *(job for _, job in table_jobs.values()), *(one.job for one in delivered)],
         schedules=[weekly, *(schedule for schedule in schedules if schedule is not None)],
-        sensors=[*syncs_after_tables(table_jobs, sync_jobs), *([resuming] if resuming else [])],
+        sensors=[*syncs_after_tables(table_jobs, sync_jobs), *filter(None, [resuming, reasserting])],
         # A run is one op or few: a process for each would cost seconds.
         executor=dg.in_process_executor,
     )

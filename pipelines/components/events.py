@@ -15,11 +15,13 @@ from typing import Any
 import dagster as dg
 
 from pipelines.components.failures import failed, failed_partitions
-from pipelines.components.partition_checks import targets_of, verdict_on
+from pipelines.components.partition_checks import last_verdict, targets_of
 from pipelines.delivery.errors import PipelinesError
 from pipelines.tables.grains import SNAPSHOT
 
 Metadata = Mapping[str, Any]
+SAID_IN = "said_in_run"
+"""On a verdict that is said again: the run that found it."""
 Event = (
     dg.MaterializeResult | dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckResult | dg.AssetCheckEvaluation
 )
@@ -113,9 +115,18 @@ def verdicts_again(
     if check not in context.selected_asset_check_keys:
         return
     for partition in partitions:
-        said = verdict_on(context.instance, check, None if partition == SNAPSHOT else partition)
-        if said is not None:
-            yield said
+        last = last_verdict(context.instance, check, None if partition == SNAPSHOT else partition)
+        if last is not None:
+            yield dg.AssetCheckEvaluation(
+                asset_key=check.asset_key,
+                check_name=check.name,
+                passed=last.said.passed,
+                severity=last.said.severity,
+                description=last.said.description,
+                metadata={SAID_IN: last.run, **last.said.metadata},
+                partition=last.said.partition,
+                target_materialization_data=last.said.target_materialization_data,
+            )
 
 
 def _seen_and_judged(

@@ -52,32 +52,24 @@ def targets_of(
     }
 
 
-def verdict_on(
-    instance: dg.DagsterInstance, check: dg.AssetCheckKey, partition: str | None
-) -> dg.AssetCheckEvaluation | None:
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a check has said, when, and in which run. `number`: unlike that of any other verdict."""
+
+    number: int
+    timestamp: float
+    run: str
+    said: dg.AssetCheckEvaluation
+
+
+def last_verdict(instance: dg.DagsterInstance, check: dg.AssetCheckKey, partition: str | None = None) -> Verdict | None:
     """What a check has said last of a partition, or, of an asset without any, at all; None: nothing yet."""
     said = {AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED}
     records = instance.event_log_storage.get_asset_check_execution_history(
         check, limit=1, status=said, partition_filter=PartitionKeyFilter(key=partition)
     )
-    event = records[0].event.get_dagster_event() if records and records[0].event else None
-    return event.asset_check_evaluation_data if event is not None else None
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What a check has said, and when. `number`: unlike that of any other verdict."""
-
-    number: int
-    timestamp: float
-    said: dg.AssetCheckEvaluation
-
-
-def last_verdict(instance: dg.DagsterInstance, check: dg.AssetCheckKey) -> Verdict | None:
-    """What an unpartitioned check has said last; None: nothing yet."""
-    said = {AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED}
-    records = instance.event_log_storage.get_asset_check_execution_history(check, limit=1, status=said)
     if not records or records[0].event is None:
         return None
     event = records[0].event
-    return Verdict(records[0].id, event.timestamp, event.get_dagster_event().asset_check_evaluation_data)
+    evaluation = event.get_dagster_event().asset_check_evaluation_data
+    return Verdict(records[0].id, event.timestamp, records[0].run_id, evaluation)

@@ -25,6 +25,10 @@ from pipelines.destinations.base import ReadBackSpec, SyncSpec
 from pipelines.destinations.surveying import read_each
 from pipelines.home import Home
 
+READ_BACK = "read_back"
+"""The check."""
+MARKED_IN = "sent_again"
+"""On its verdict: the partitions of which something is to be sent again, where the sync wants that."""
 _VALUE_SHOWN = 80
 
 
@@ -107,6 +111,8 @@ def _verdict(sync: SyncSpec, wanted: ReadBackSpec, drift: Drift, traffic: Traffi
             bounded(heads, rows, len(rows) + drift.differ - len(drift.changed), "keys")
         )
         metadata["what_to_do"] = _mend(sync, wanted)
+        if wanted.then == "reassert":
+            metadata[MARKED_IN] = dg.MetadataValue.json(sorted(drift.marked_in))
     if drift.unread:
         rows = [(key, why) for key, why in drift.unread.items()]
         metadata["not_read"] = dg.MetadataValue.md(bounded(("key", "why"), rows, drift.unreadable, "keys"))
@@ -133,12 +139,12 @@ def _why(drift: Drift) -> str:
 def _mend(sync: SyncSpec, wanted: ReadBackSpec) -> str:
     if wanted.then == "reassert":
         return (
-            f"Nothing: the next delivery of these partitions by {sync.name} sends what differs. To let it stand, set "
-            "`read_back: {then: report}`."
+            f"Nothing: runs of {sync.name}_deliver over these partitions are started, which send what differs. To let "
+            "such changes stand, set `read_back: {then: report}`."
         )
     return (
         f"Ask who changed it: `pipelines why {sync.name} KEY`. To send it again, set `read_back: {{then: reassert}}`, "
-        "run this check, then deliver these partitions; to let it stand, do nothing."
+        "and run this check; to let it stand, do nothing."
     )
 
 

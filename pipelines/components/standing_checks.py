@@ -15,9 +15,10 @@ import dagster as dg
 
 from pipelines.components.events import CheckOutcome
 from pipelines.components.partition_checks import last_verdict
-from pipelines.components.reading_back import read_back
-from pipelines.components.standing_looks import AssetLook, open_rows, volume
+from pipelines.components.reading_back import READ_BACK, read_back
+from pipelines.components.standing_looks import AssetLook, open_rows
 from pipelines.components.standing_spec import StandingSpec
+from pipelines.components.standing_volume import volume
 from pipelines.delivery.errors import PipelinesError
 from pipelines.destinations.base import SyncSpec
 from pipelines.home import Home
@@ -25,7 +26,6 @@ from pipelines.tables.names import valid_of
 from pipelines.tables.spec import AnyTable
 
 JOB = "standing_checks"
-_READ_BACK = "read_back"
 LOOKED_AT = "last_looked"
 """On a verdict that is said again: when it was found."""
 
@@ -44,9 +44,9 @@ def table_checks(table: AnyTable) -> dg.AssetChecksDefinition:
     checks = _asset_checks(asset, table)
     if wanted is not None:
         checks["volume"] = _Check(
-            f"The newest partition has {wanted.at_least:g} to {wanted.at_most:g} % of the median of rows of the "
-            f"{wanted.trailing} before it.",
-            lambda context: volume(table, wanted, Home.of(), context.instance),
+            f"The newest partition, which is the one that is due, has {wanted.at_least:g} to {wanted.at_most:g} % of "
+            f"the median of rows of the {wanted.trailing} before it.",
+            lambda context: volume(table, wanted, Home.of(), context.instance, datetime.now(UTC)),
         )
     return _definition(table.name, asset, checks)
 
@@ -55,14 +55,19 @@ def sync_checks(sync: SyncSpec, table: AnyTable) -> dg.AssetChecksDefinition:
     """The standing checks of a sync, at what it has delivered."""
     asset, wanted = dg.AssetKey(sync.name), sync.read_back
     checks = _asset_checks(asset, table)
+    if sync.mode == "dry":
+        checks["freshness"] = _Check(
+            f"Nothing: in mode dry nothing is delivered. Whether its table is late, {valid_of(table.name)} says.",
+            lambda _: CheckOutcome(True, {"why": "mode dry: nothing is delivered, so that nothing is late"}),
+        )
     checks["open_rows"] = _Check(
         f"Nothing has been rejected, failed, unknown or unsent for more than {sync.open_days:g} days.",
         lambda _: open_rows(sync, Home.of(), datetime.now(UTC)),
     )
     if wanted is not None:
         some = "All keys" if wanted.keys == "all" else f"{wanted.keys} keys, drawn by lot,"
-        then = "sent again with the next delivery" if wanted.then == "reassert" else "reported and kept"
-        checks[_READ_BACK] = _Check(
+        then = "sent again" if wanted.then == "reassert" else "reported and kept"
+        checks[READ_BACK] = _Check(
             f"{some} stand at the API as they were accepted. What somebody changed there is {then}.",
             lambda context: read_back(sync, wanted, Home.of(), context.run.run_id),
         )

@@ -1,4 +1,4 @@
-"""Standing checks that ask no API: volume, freshness, failed partitions, rows that stay open."""
+"""Standing checks that ask no API: freshness, failed partitions, rows that stay open."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from statistics import median
 from zoneinfo import ZoneInfo
 
 import dagster as dg
@@ -20,71 +19,11 @@ from pipelines.delivery.ledger.scopes import current_scope
 from pipelines.delivery.ledger.standing import long_open
 from pipelines.destinations.base import SyncSpec
 from pipelines.home import Home
-from pipelines.tables.base_spec import VolumeSpec
 from pipelines.tables.grains import SNAPSHOT, Calendar
 from pipelines.tables.spec import AnyTable, TableSpec
-from pipelines.tables.store import PartitionStore
 
 _WARN = dg.AssetCheckSeverity.WARN
-_ROWS = "rows_in"
-_FEWEST = 3
-"""A median of fewer partitions says little."""
 _DAY_S = 86_400.0
-
-
-def volume(table: AnyTable, wanted: VolumeSpec, home: Home, instance: dg.DagsterInstance) -> CheckOutcome:
-    """The rows of the newest partition beside the median of those before it; of a snapshot, of its extracts.
-
-    Raises:
-        TableError: the store cannot be read.
-    """
-    if is_snapshot(table):
-        counts = _extracts(table, wanted.trailing + 1, instance)
-    else:
-        store = PartitionStore(home.store_url)
-        newest = store.partitions(table.name)[-wanted.trailing - 1 :]
-        counts = [(partition, store.rows(table.name, partition)) for partition in newest]
-    if len(counts) <= _FEWEST:
-        return CheckOutcome(True, {"why": f"{len(counts)} extracted so far: too few to tell what is usual"})
-    (newest, rows), before = counts[-1], [number for _, number in counts[:-1]]
-    usual = median(before)
-    least, most = usual * wanted.at_least / 100, usual * wanted.at_most / 100
-    said = f"{newest} has {rows} rows; the median of the {len(before)} before it is {usual:g}"
-    fine = least <= rows <= most
-    do = (
-        f"Look whether the source is complete for {newest}, and extract it again. If it is right, widen `volume` of "
-        f"table {table.name}: {least:g} to {most:g} rows are taken for usual now."
-    )
-    return CheckOutcome(
-        passed=fine,
-        severity=_WARN,
-        metadata={
-            "why": said,
-            "rows": rows,
-            "median": usual,
-            "least": least,
-            "most": most,
-            **({} if fine else {"what_to_do": do}),
-            "newest": dg.MetadataValue.md(
-                bounded(("partition", "rows"), counts[::-1][:SHOWN], len(counts), "looked at")
-            ),
-        },
-    )
-
-
-def _extracts(table: AnyTable, most: int, instance: dg.DagsterInstance) -> list[tuple[str, int]]:
-    """The times of the newest extracts of a snapshot, and their rows, the oldest first."""
-    found = []
-    for record in instance.fetch_materializations(dg.AssetKey(table.name), limit=most).records:
-        rows = record.asset_materialization.metadata.get(_ROWS) if record.asset_materialization else None
-        if rows is not None and isinstance(rows.value, int):
-            found.append((_local(record.timestamp, table), rows.value))
-    return found[::-1]
-
-
-def is_snapshot(table: AnyTable) -> bool:
-    """Whether the table has no partitions."""
-    return not isinstance(table, TableSpec) or table.grain == SNAPSHOT
 
 
 def due_partition(table: TableSpec, now: datetime) -> str | None:
@@ -145,7 +84,7 @@ class AssetLook:
         made = self._materialized_at()
         if since is None or (made is not None and made >= since.timestamp()):
             return CheckOutcome(True, {"why": f"made since its schedule's time, {since:%Y-%m-%d %H:%M %Z}"})
-        last = "never" if made is None else f"last {_local(made, self.table)}"
+        last = "never" if made is None else f"last {local_minute(made, self.table)}"
         return CheckOutcome(
             passed=False,
             metadata={
@@ -241,5 +180,6 @@ def open_rows(sync: SyncSpec, home: Home, now: datetime) -> CheckOutcome:
     )
 
 
-def _local(moment: float, table: AnyTable) -> str:
+def local_minute(moment: float, table: AnyTable) -> str:
+    """A time as the table's clocks show it."""
     return f"{datetime.fromtimestamp(moment, ZoneInfo(table.timezone)):%Y-%m-%d %H:%M}"

@@ -35,7 +35,8 @@ class Drift:
 
     `compared`: keys that were read; `differ`: those of them at which something else stands, `gone`: at which nothing
     does. `unsettled`: left out, since a run has sent something there and does not know the answer, or has sent while
-    this look went on. `unreadable`: keys that the API did not tell, `marked`: keys that the next delivery sends again.
+    this look went on. `unreadable`: keys that the API did not tell, `marked`: keys that the next delivery sends again,
+    of the partitions `marked_in`.
     """
 
     compared: int = 0
@@ -46,6 +47,7 @@ class Drift:
     marked: int = 0
     changed: list[Changed] = field(default_factory=list)
     unread: dict[str, str] = field(default_factory=dict)
+    marked_in: set[str] = field(default_factory=set)
 
 
 @dataclass(slots=True)
@@ -120,7 +122,9 @@ class ReadBack:
         self.drift.compared += len(settled)
         for key in sorted(different):
             self._note_change(upserts[key], found[key])
-        self.drift.marked += sum(self.reassert or not before[key].fingerprint for key in different)
+        marked = [key for key in different if self.reassert or not before[key].fingerprint]
+        self.drift.marked += len(marked)
+        self.drift.marked_in.update(upserts[key].partition for key in marked)
 
     def _note_unread(self, unread: Mapping[str, str]) -> None:
         self.drift.unreadable += len(unread)

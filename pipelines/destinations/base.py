@@ -48,8 +48,8 @@ class ReadBackSpec(BaseModel):
     keys: int | Literal["all"] = Field(default=50, description="How many keys, drawn by lot each time, or all of them.")
     then: Literal["report", "reassert"] = Field(
         default="report",
-        description="What becomes of a key that somebody changed there: it is reported and kept, or also marked, so "
-        "that its next delivery sends it again.",
+        description="What becomes of a key that somebody changed there: it is reported and kept, or also sent again, "
+        "by runs over its partitions that are started for that.",
     )
 
     @field_validator("keys")

@@ -17,6 +17,7 @@ from tests.components.deploying import BOARD, DAYS, FLOOR, RANGE, TABLE, Deploym
 
 START, END = RANGE
 AFTER_SUCCESS, AFTER_FAILURE = "deliver_after_extract", "deliver_after_partly_failed_extract"
+AFTER_CANCELLATION = "deliver_after_cancelled_extract"
 
 
 def tick(moment: datetime, **fields: Any) -> tuple[str, dg.RunRequest | dg.SkipReason]:
@@ -158,6 +159,14 @@ def test_the_good_days_of_a_partly_failed_run_go_on(deployment: Deployment) -> N
         for first, last in ((DAYS[0], DAYS[1]), (DAYS[3], DAYS[3]))
         for sync in (BOARD, FLOOR)
     ]
+
+
+def test_the_good_days_of_a_cancelled_run_go_on(deployment: Deployment) -> None:
+    """What a table shows as extracted is delivered, however the run ended; days that it did not reach are not."""
+    told = deployment.run(f"{TABLE}_extract", DAYS[0], DAYS[3], tags={"pipelines/priority": "scheduled"})
+    (sensor,) = [one for one in deployment.defs.sensors or () if one.name == AFTER_CANCELLATION]
+    assert getattr(sensor, "_run_status", None) is dg.DagsterRunStatus.CANCELED  # it has no public name
+    assert followers(deployment, AFTER_CANCELLATION, told) == followers(deployment, AFTER_FAILURE, told) != []
 
 
 def test_a_run_that_extracted_nothing_is_followed_by_none(deployment: Deployment) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,7 +12,9 @@ import httpx
 import orjson
 import pytest
 
+from pipelines.components.reasserting import NAME
 from pipelines.delivery.ledger import Ledger
+from pipelines.delivery.ledger.people import hold, release
 from pipelines.delivery.ledger.queries import Wanted, find_deliveries
 from pipelines.destinations.accounts import read_account
 from pipelines.destinations.base import SyncSpec
@@ -20,7 +22,7 @@ from pipelines.destinations.dnsimple import DnsimpleSpec
 from pipelines.destinations.feedback_house import FeedbackHouseSpec
 from tests.components.conftest import Deploy
 from tests.components.contacts import let_send
-from tests.components.deploying import BOARD, DAYS, FLOOR, Deployment, board, floor, higher
+from tests.components.deploying import BOARD, DAYS, FLOOR, RANGE, Deployment, board, floor, higher
 from tests.components.standing import Said, look
 
 DAY = DAYS[0]
@@ -190,6 +192,85 @@ def deployed_keys(deployment: Deployment, sync: SyncSpec) -> list[tuple[str, int
     with closing(Ledger(deployment.home.ledger_url)) as ledger, ledger.reading() as connection:
         found, _ = find_deliveries(connection, Wanted(sync=sync.name), 1000)
     return [(one.key, number) for number, one in enumerate(reversed(found), 1)]
+
+
+@dataclass(slots=True)
+class Sensor:
+    """The sensor that sends again, with its cursor: what it asks for each time."""
+
+    deployment: Deployment
+    cursor: str | None = None
+
+    def tick(self) -> list[tuple[str | None, dict[str, str]]]:
+        """Job and tags of each run that is asked for."""
+        (found,) = [one for one in self.deployment.defs.sensors or () if one.name == NAME]
+        context = dg.build_sensor_context(instance=self.deployment.instance, cursor=self.cursor)
+        evaluated: Any = found(context)
+        asked: list[dg.RunRequest] = list(evaluated)
+        assert len({one.run_key for one in asked}) == len(asked)
+        self.cursor = context.cursor
+        return [(one.job_name, dict(one.tags)) for one in asked]
+
+
+def changed_by_hand(deployment: Deployment, sync: SyncSpec, days: Sequence[str]) -> None:
+    """Change a dataset of each of these days."""
+    hand = HANDS["valuestreamer"]
+    for day in days:
+        frame = deployment.store.read(f"{sync.name}_upserts", [day])
+        key, payload = frame["key"].iloc[0], frame["payload"].iloc[0]
+        ask(deployment, sync, hand.method, hand.path, key, hand.body(key, orjson.loads(payload)))
+
+
+def test_what_is_wanted_again_is_sent_without_anybodys_help(deploy: Deploy) -> None:
+    """After a look a run per stretch of changed days is started, once, behind everything of today; all is as it was."""
+    sync = floor(read_back={"keys": "all", "then": "reassert"})
+    deployment = deploy(syncs=[sync])
+    for number, day in enumerate(DAYS):
+        deployment.export(day, higher(number))
+    deployment.extract(DAYS[0], DAYS[-1])
+    deployment.deliver(FLOOR, DAYS[0], DAYS[-1])
+    before, sensor = deployment.floor(), Sensor(deployment)
+    assert sensor.tick() == []
+    assert read_back(deployment, sync).passed
+    assert sensor.tick() == []
+    changed_by_hand(deployment, sync, (DAYS[0], DAYS[2], DAYS[3]))
+    assert deployment.floor() != before
+    check = read_back(deployment, sync)
+    assert (check.said["differ"], check.said["sent_again"]) == (3, [DAYS[0], DAYS[2], DAYS[3]])
+    stretches = [(DAYS[0], DAYS[0]), (DAYS[2], DAYS[3])]
+    assert sensor.tick() == [
+        (f"{FLOOR}_deliver", {**dict(zip(RANGE, stretch, strict=True)), "pipelines/priority": "backfill"})
+        for stretch in stretches
+    ]
+    assert sensor.tick() == []
+    for first, last in stretches:
+        assert deployment.deliver(FLOOR, first, last).success
+    assert deployment.floor() == before
+    assert read_back(deployment, sync).passed
+    assert sensor.tick() == []
+
+
+def test_a_held_sync_sends_again_when_it_is_released(deploy: Deploy) -> None:
+    """While nothing may leave no run is started, which would only turn its days red."""
+    sync = floor(read_back={"keys": "all", "then": "reassert"})
+    deployment = deploy(syncs=[sync])
+    delivered(deployment, sync)
+    changed_by_hand(deployment, sync, [DAY])
+    assert not read_back(deployment, sync).passed
+    sensor = Sensor(deployment)
+    with closing(Ledger(deployment.home.ledger_url)) as ledger:
+        with ledger.engine.begin() as connection:
+            hold(ledger, connection, FLOOR, "looking", 1.0)
+        assert sensor.tick() == []
+        with ledger.engine.begin() as connection:
+            release(connection, FLOOR, 2.0)
+    assert [job for job, _ in sensor.tick()] == [f"{FLOOR}_deliver"]
+
+
+def test_nothing_is_sent_again_that_is_only_reported(deploy: Deploy) -> None:
+    """Without `then: reassert` there is no such sensor."""
+    deployment = deploy(syncs=[floor(read_back={"keys": "all"})])
+    assert NAME not in {one.name for one in deployment.defs.sensors or ()}
 
 
 def test_what_was_deleted_there_is_told_from_what_was_changed(deploy: Deploy) -> None:

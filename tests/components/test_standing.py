@@ -59,6 +59,20 @@ def test_a_volume_unlike_those_before_it_is_yellow(deploy: Deploy) -> None:
     assert look(deployment)[VALID, "volume"].passed
 
 
+def test_an_older_day_does_not_speak_for_the_one_that_is_due(deploy: Deploy) -> None:
+    """Where the newest due day is not stored, its volume is unknown: yellow, with both days, whatever older have."""
+    deployment = with_days(deploy([readings(volume={"trailing": 3}, end=DAYS[-1], schedule=SCHEDULE)]))
+    check = look(deployment)[VALID, "volume"]
+    assert (check.passed, f"{DAYS[-1]} is due and not stored (none is stored)" in check.said["why"]) == (False, True)
+    deployment.extract(DAYS[0], DAYS[2])
+    check = look(deployment)[VALID, "volume"]
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert f"{DAYS[-1]} is due and not stored (the newest that is stored is {DAYS[2]})" in check.said["why"]
+    assert f"extract {DAYS[-1]} of {TABLE}" in check.said["what_to_do"]
+    deployment.extract(DAYS[-1])
+    assert look(deployment)[VALID, "volume"].passed
+
+
 @pytest.mark.parametrize(("bounds", "passed"), [({"at_most": 49}, False), ({"at_least": 0}, True)])
 def test_the_bounds_of_a_volume_are_ones_own(deploy: Deploy, bounds: dict[str, float], *, passed: bool) -> None:
     """Half of the usual rows are more than 49 %, and fewer than none is impossible."""
@@ -138,6 +152,17 @@ def test_a_backfill_of_the_past_makes_nothing_fresh(deploy: Deploy) -> None:
     assert not found[BOARD, "freshness"].passed
     deployment.deliver(BOARD, DAYS[-1])
     assert look(deployment)[BOARD, "freshness"].passed
+
+
+def test_a_dry_sync_is_never_late(deploy: Deploy) -> None:
+    """It is meant to deliver nothing: as the morning's screen says, its table is all that can be late."""
+    deployment = with_days(deploy([readings(end=DAYS[-1], schedule=SCHEDULE)], [board(mode="dry")]))
+    found = look(deployment)
+    assert not found[VALID, "freshness"].passed
+    assert (found[BOARD, "freshness"].passed, found[BOARD, "freshness"].said["why"]) == (
+        True,
+        "mode dry: nothing is delivered, so that nothing is late",
+    )
 
 
 def test_a_failed_newest_day_is_not_fresh(deploy: Deploy) -> None:

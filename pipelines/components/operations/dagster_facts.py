@@ -18,6 +18,7 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 from dagster._core.storage.dagster_run import FINISHED_STATUSES, NOT_FINISHED_STATUSES
 from dagster._core.storage.event_log.base import AssetRecord
 
+from pipelines.components.events import SAID_IN
 from pipelines.components.partitions import partitions_of_run
 from pipelines.tables.grains import SNAPSHOT
 
@@ -136,10 +137,11 @@ class DagsterFacts:
         if not found or found[0].evaluation is None:
             return None
         (record,), metadata = found, found[0].evaluation.metadata
+        run = str(metadata[SAID_IN].value) if SAID_IN in metadata else record.run_id
         return Account(
             partition,
             found[0].evaluation.passed,
-            record.run_id,
+            run,
             _moment(record.create_timestamp),
             {name: one.value for name, one in metadata.items() if isinstance(one, dg.IntMetadataValue) and one.value},
             str(metadata["why"].value) if "why" in metadata else "",
