@@ -14,7 +14,7 @@ from pipelines.components.partition_checks import Verdict, last_verdict
 from pipelines.components.partitions import partitions_of, spans
 from pipelines.components.reading_back import MARKED_IN, READ_BACK
 from pipelines.components.run_queue import PRIORITY_TAG
-from pipelines.components.standing_checks import LOOKED_AT
+from pipelines.components.standing_checks import FOUND_AS
 from pipelines.delivery.ledger import Ledger
 from pipelines.delivery.ledger.people import all_holds
 from pipelines.destinations.base import SyncSpec
@@ -59,7 +59,7 @@ def reassert_sensor(syncs: Sequence[Reasserting]) -> dg.SensorDefinition | None:
         for one, verdict in news:
             # A held sync sends nothing: its days would turn red. It is its turn when the hold has ended.
             if one.sync.name not in held:
-                told[one.sync.name] = verdict.number
+                told[one.sync.name] = _number(verdict)
                 yield from _requests(one, verdict)
         context.update_cursor(orjson.dumps(told).decode())
 
@@ -69,10 +69,15 @@ def reassert_sensor(syncs: Sequence[Reasserting]) -> dg.SensorDefinition | None:
 def _news(instance: dg.DagsterInstance, sync: SyncSpec, told: dict[str, int]) -> Verdict | None:
     """What the sync's check has found since the sensor looked last, if anything is to be sent."""
     verdict = last_verdict(instance, dg.AssetCheckKey(dg.AssetKey(sync.name), READ_BACK))
-    if verdict is None or verdict.number == told.get(sync.name):
+    if verdict is None or _number(verdict) == told.get(sync.name):
         return None
-    facts = verdict.said.metadata
-    return verdict if MARKED_IN in facts and LOOKED_AT not in facts else None
+    return verdict if MARKED_IN in verdict.said.metadata else None
+
+
+def _number(verdict: Verdict) -> int:
+    """That of the look itself: a run that materializes says again what was found."""
+    said = verdict.said.metadata.get(FOUND_AS)
+    return cast("int", said.value) if said is not None else verdict.number
 
 
 def _requests(one: Reasserting, verdict: Verdict) -> Iterator[dg.RunRequest]:
@@ -82,7 +87,7 @@ def _requests(one: Reasserting, verdict: Verdict) -> Iterator[dg.RunRequest]:
     known = [key for key in marked if partitions is None or partitions.has_partition_key(key)]
     for span in spans(one.table, known)[-MOST_RUNS:]:
         yield dg.RunRequest(
-            run_key="/".join([one.sync.name, str(verdict.number), *span.values()]),
+            run_key="/".join([one.sync.name, str(_number(verdict)), *span.values()]),
             job_name=one.job.name,
             tags={**span, PRIORITY_TAG: "backfill"},
         )

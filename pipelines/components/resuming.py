@@ -96,7 +96,7 @@ def next_try(instance: dg.DagsterInstance, resumable: Resumable, now: datetime) 
     left = [(stop, some) for stop in due if (some := _still_failed(instance, resumable, stop) - busy)]
     if not left:
         return dg.SkipReason(f"{step}: {'a run of what stopped is under way' if busy else 'nothing to take up'}")
-    waits = {stop.run.run_id: _wait(stop, stops, now) for stop, _ in left}
+    waits = {stop.run.run_id: max(_wait(stop, stops, now), _since_last_try(instance, stop, now)) for stop, _ in left}
     if min(waits.values()) > 0:
         return dg.SkipReason(f"{step}: stopped lately, the next try is in {min(waits.values()):.0f} s")
     ready = [(stop, some) for stop, some in left if waits[stop.run.run_id] <= 0]
@@ -112,6 +112,13 @@ def _wait(stop: Stop, stops: Sequence[Stop], now: datetime) -> float:
     claim = priority_of(stop.run.tags)
     newest = max(one.ended for one in stops if priority_of(one.run.tags) <= claim)
     return (newest + PAUSE - now).total_seconds()
+
+
+def _since_last_try(instance: dg.DagsterInstance, stop: Stop, now: datetime) -> float:
+    """The same after the last run that took it up, which may have died without a word."""
+    records = instance.get_run_records(dg.RunsFilter(tags={TAKES_UP_TAG: stop.run.run_id}), limit=1)
+    ended = (records[0].end_time or 0.0) if records else 0.0
+    return ended + PAUSE.total_seconds() - now.timestamp()
 
 
 def next_time(text: str, after: datetime, timezone: str) -> datetime:

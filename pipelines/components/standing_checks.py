@@ -28,6 +28,8 @@ from pipelines.tables.spec import AnyTable
 JOB = "standing_checks"
 LOOKED_AT = "last_looked"
 """On a verdict that is said again: when it was found."""
+FOUND_AS = "last_number"
+"""On a verdict that is said again: the number of the one that found it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +132,8 @@ def _again(instance: dg.DagsterInstance, key: dg.AssetCheckKey) -> Iterator[dg.A
     last = last_verdict(instance, key)
     if last is not None:
         moment = f"{datetime.fromtimestamp(last.timestamp, UTC):%Y-%m-%d %H:%M} UTC"
-        where = {LOOKED_AT: f"{moment}; not in this run, which materializes", **last.said.metadata}
+        where = {LOOKED_AT: f"{moment}; not in this run, which materializes", FOUND_AS: last.number}
+        where |= last.said.metadata
         yield _told(key, CheckOutcome(last.said.passed, where, last.said.severity))
 
 

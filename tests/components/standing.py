@@ -7,7 +7,8 @@ from typing import Any
 
 import dagster as dg
 
-from tests.components.deploying import Deployment
+from pipelines.components.partition_checks import CONTRACT, DELIVERY
+from tests.components.deploying import DAYS, Deployment
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,3 +32,14 @@ def look(deployment: Deployment) -> dict[tuple[str, str], Said]:
         )
         for one in found
     }
+
+
+def materialized(deployment: Deployment, *assets: str, day: str = DAYS[0]) -> dict[str, dg.AssetCheckEvaluation]:
+    """A run over assets, as a backfill or the Materialize button starts it; what the standing checks said in it."""
+    job = deployment.defs.resolve_implicit_global_asset_job_def()
+    keys = [dg.AssetKey(name) for name in assets]
+    result = job.execute_in_process(
+        instance=deployment.instance, asset_selection=keys, partition_key=day, raise_on_error=False
+    )
+    own = {CONTRACT, DELIVERY}
+    return {one.check_name: one for one in result.get_asset_check_evaluations() if one.check_name not in own}

@@ -23,7 +23,7 @@ from pipelines.destinations.feedback_house import FeedbackHouseSpec
 from tests.components.conftest import Deploy
 from tests.components.contacts import let_send
 from tests.components.deploying import BOARD, DAYS, FLOOR, RANGE, Deployment, board, floor, higher
-from tests.components.standing import Said, look
+from tests.components.standing import Said, look, materialized
 
 DAY = DAYS[0]
 KEY = "departures-EWR-AA"
@@ -261,6 +261,9 @@ def test_a_held_sync_sends_again_when_it_is_released(deploy: Deploy) -> None:
     with closing(Ledger(deployment.home.ledger_url)) as ledger:
         with ledger.engine.begin() as connection:
             hold(ledger, connection, FLOOR, "looking", 1.0)
+        assert sensor.tick() == []
+        # A run that materializes, which finds nothing out, says again what was found.
+        assert not materialized(deployment, f"{FLOOR}_upserts", FLOOR, day=DAY)["read_back"].passed
         assert sensor.tick() == []
         with ledger.engine.begin() as connection:
             release(connection, FLOOR, 2.0)

@@ -153,6 +153,23 @@ def test_no_try_beside_a_run_of_the_same_days(
     assert ask(deployment).skip_message == f"{FLOOR}: a run of what stopped is under way"
 
 
+def test_a_try_that_died_without_a_word_is_no_reason_to_hurry(deployment: Deployment) -> None:
+    """The pause counts from its end as well, or a process that is killed each time would be started every minute."""
+    take_down(deployment)
+    stopped = deployment.deliver(FLOOR, DAYS[0]).result.run_id
+    job = deployment.defs.resolve_job_def(f"{FLOOR}_deliver")
+    tags = {START: DAYS[0], END: DAYS[0], TAKES_UP_TAG: stopped}
+    died = deployment.instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED, tags=tags)
+    deployment.instance.report_run_failed(died, "killed")
+    (stop,) = stops_of(deployment.instance, FLOOR, datetime.now(UTC) - timedelta(hours=1))
+    (tried,) = deployment.instance.get_run_records(dg.RunsFilter(run_ids=[died.run_id]))
+    assert tried.end_time is not None
+    assert tried.end_time > stop.ended.timestamp()
+    early: Any = next_try(deployment.instance, RESUMABLE, stop.ended + PAUSE)
+    assert early.skip_message.startswith(f"{FLOOR}: stopped lately")
+    assert isinstance(ask(deployment), dg.RunRequest)
+
+
 def test_a_backfill_of_other_days_holds_nothing_back(deployment: Deployment) -> None:
     """Today's stop is taken up while history is delivered for hours; of what both are about, the rest."""
     take_down(deployment)

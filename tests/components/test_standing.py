@@ -10,8 +10,7 @@ import dagster as dg
 import pytest
 
 from pipelines.components.deployment import load_deployment
-from pipelines.components.partition_checks import CONTRACT, DELIVERY
-from pipelines.components.standing_checks import LOOKED_AT
+from pipelines.components.standing_checks import FOUND_AS, LOOKED_AT
 from pipelines.components.standing_looks import due_partition, due_since
 from pipelines.components.standing_spec import StandingSpec
 from pipelines.delivery.errors import ConfigurationError
@@ -21,6 +20,7 @@ from tests.components.deploying import (
     BOARD,
     DAYS,
     FLOOR,
+    RANGE,
     READS_YAML,
     ROWS,
     SAMPLE,
@@ -30,7 +30,7 @@ from tests.components.deploying import (
     floor,
     readings,
 )
-from tests.components.standing import look
+from tests.components.standing import look, materialized
 
 VALID = f"{TABLE}_valid"
 SCHEDULE = {"at": "05:30"}
@@ -165,6 +165,19 @@ def test_a_dry_sync_is_never_late(deploy: Deploy) -> None:
     )
 
 
+def test_a_day_that_is_on_its_way_is_late_and_one_that_is_made_anew_is_there(deploy: Deploy) -> None:
+    """A queued run is a reason to look, no reason to wake somebody; where the day was made before, not even that."""
+    deployment = with_days(deploy([readings(end=DAYS[-1], schedule=SCHEDULE)]))
+    job = deployment.defs.resolve_job_def(f"{TABLE}_extract")
+    tags = dict(zip(RANGE, (DAYS[0], DAYS[-1]), strict=True))
+    deployment.instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED, tags=tags)
+    check = look(deployment)[VALID, "freshness"]
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
+    deployment.extract(DAYS[-1])
+    deployment.instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED, tags=tags)
+    assert look(deployment)[VALID, "freshness"].passed
+
+
 def test_a_failed_newest_day_is_not_fresh(deploy: Deploy) -> None:
     """Failed is not there, and the check says which it is."""
     deployment = with_days(deploy([readings(end=DAYS[-1], schedule=SCHEDULE)]))
@@ -249,17 +262,6 @@ def test_a_tables_and_a_syncs_jobs_leave_standing_checks_alone(deploy: Deploy) -
     assert names == {"contract", "delivery"}
 
 
-def materialized(deployment: Deployment, *assets: str, day: str = DAYS[0]) -> dict[str, dg.AssetCheckEvaluation]:
-    """A run over assets, as a backfill or the Materialize button starts it; what the standing checks said in it."""
-    job = deployment.defs.resolve_implicit_global_asset_job_def()
-    keys = [dg.AssetKey(name) for name in assets]
-    result = job.execute_in_process(
-        instance=deployment.instance, asset_selection=keys, partition_key=day, raise_on_error=False
-    )
-    own = {CONTRACT, DELIVERY}
-    return {one.check_name: one for one in result.get_asset_check_evaluations() if one.check_name not in own}
-
-
 def test_a_run_that_materializes_says_again_what_was_said(deploy: Deploy) -> None:
     """A backfill takes all checks along: none of them looks or asks the API, each tells when it looked last."""
     deployment = with_days(deploy([readings(end=DAYS[-1], schedule=SCHEDULE)], [board()]))
@@ -276,6 +278,7 @@ def test_a_run_that_materializes_says_again_what_was_said(deploy: Deploy) -> Non
         for name, one in found.items():
             said = {title: value.value for title, value in one.metadata.items()}
             assert "not in this run" in str(said.pop(LOOKED_AT))
+            assert said.pop(FOUND_AS)
             assert (one.passed, one.severity, said) == (
                 before[BOARD, name].passed,
                 before[BOARD, name].severity,

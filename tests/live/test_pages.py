@@ -96,7 +96,7 @@ def test_a_run_is_drawn_as_a_calendar_in_colours(live: Live, made: Month, page: 
     svg = base64.b64decode(str(drawn.get_attribute("src")).partition("base64,")[2]).decode()
     # The legend has each colour but the darkest green once.
     assert "#2a8f50" in svg
-    assert all(svg.count(colour) > 1 for colour in ("#e4e7eb", "#f6c244", "#c93434"))
+    assert all(svg.count(colour) > 1 for colour in ("#e4e7eb", "#f6c244", "#d64545"))
     picture(page, "calendar", tmp_path)
 
 

@@ -9,6 +9,7 @@ from pipelines.components.operations.news import DEPLOYMENT, Change
 from pipelines.components.operations.rendering import (
     DOTS,
     ToDo,
+    accepted,
     asset_url,
     cells,
     daemon_line,
@@ -20,7 +21,7 @@ from pipelines.components.operations.rendering import (
     to_do,
     under_way,
 )
-from pipelines.components.operations.status import Colour, Problem, Screen, SyncStatus
+from pipelines.components.operations.status import Colour, Problem, Screen, SyncStatus, span
 
 _REASONS = 3
 _NAMED = 3
@@ -30,12 +31,12 @@ def morning(screen: Screen) -> Message:
     """The whole screen, also when all is green."""
     lines = [_line(one) for one in screen.syncs] or ["This deployment has no syncs."]
     wrong = [_wrong(one) for one in to_do(screen)]
+    put_up_with = [f"acknowledged: {one}" for one in accepted(screen)]
     working = [f"under way: {syncs}: {how}" for syncs, how in under_way(screen)]
     links = [screen.ui_url] if screen.ui_url else []
     daemon = f"{moment(screen.now)}, daemon: {daemon_line(screen)}"
-    return Message(
-        f"{DOTS[screen.colour]} pipelines: {headline(screen)}", ["\n".join(lines), *wrong, *working, daemon, *links]
-    )
+    told = ["\n".join(lines), *wrong, *put_up_with, *working, daemon, *links]
+    return Message(f"{DOTS[screen.colour]} pipelines: {headline(screen)}", told)
 
 
 def alert(screen: Screen, changes: Sequence[Change], owner: str = "") -> Message:
@@ -47,7 +48,10 @@ def alert(screen: Screen, changes: Sequence[Change], owner: str = "") -> Message
         _of_deployment(screen, one, owner) if one.about == DEPLOYMENT else _of_sync(screen, by_name[one.about], one)
         for one in changes
     ]
-    verb = "recovered" if all(one.recovered for one in changes) else f"{colour}"
+    verb = f"{colour}"
+    if all(one.recovered for one in changes):
+        named_ones = [by_name[one.about] for one in changes if one.about in by_name]
+        verb = "acknowledged" if any(one.acknowledged for one in named_ones) else "recovered"
     return Message(f"{DOTS[colour]} pipelines: {names} {verb}", told)
 
 
@@ -60,6 +64,8 @@ def _of_sync(screen: Screen, status: SyncStatus, change: Change) -> str:
     if newest.partition:
         lines.append(f"{newest.partition} {newest.state}{rows}")
     lines += _reasons(screen, told, change)
+    if status.acknowledged:
+        lines.append(f"acknowledged: {span([one.partition for one in status.acknowledged])}")
     if status.owners:
         lines.append(f"owner: {owners(status)}")
     about = next((max(one.partitions) for one in told if one.partitions), "")

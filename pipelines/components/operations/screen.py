@@ -164,10 +164,9 @@ class _Reader:
     def _facts(self, sync: SyncSpec, table: AnyTable, noted: Noted, *, moving: bool) -> Facts:
         accepted = {one.partition for one in noted.acknowledged}
         keys, definition = closed(table, self.now), partitions_of(table)
-        mine = self.dagster.partitions(sync.name, keys, definition)
-        extracted = self.dagster.partitions(valid_of(table.name), keys, definition)
-        due = newest_due(table, keys, self.now)
-        valid = valid_of(table.name)
+        valid, due = valid_of(table.name), newest_due(table, keys, self.now)
+        mine = self._as_it_stands(sync.name, DELIVERY, self.dagster.partitions(sync.name, keys, definition), due)
+        extracted = self._as_it_stands(valid, CONTRACT, self.dagster.partitions(valid, keys, definition), due)
         schedule = "none" if table.schedule is None else "on" if f"{table.name}_schedule" in self.on else "off"
         return Facts(
             sync=sync,
@@ -185,6 +184,19 @@ class _Reader:
             moving=moving,
             acknowledged=accepted,
         )
+
+    def _as_it_stands(self, asset: str, check: str, partitions: Partitions, due: Sequence[Due]) -> Partitions:
+        """The same, but that what is due and well stays so while a later run waits for it or works on it again.
+
+        Dagster calls all of a queued backfill's partitions in progress, and of those a day may be that has arrived.
+        """
+        asked = [one.partition for one in due if one.partition in partitions.in_progress and one.partition != SNAPSHOT]
+        found = [self.dagster.account(asset, check, partition) for partition in asked]
+        well = {one.partition for one in found if one is not None and one.passed}
+        if not well:
+            return partitions
+        left = [one for one in partitions.in_progress if one not in well]
+        return replace(partitions, delivered=sorted({*partitions.delivered, *well}), in_progress=left)
 
     def _extracted(
         self, table: AnyTable, due: Sequence[Due], mine: Partitions, extracted: Partitions

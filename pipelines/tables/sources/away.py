@@ -23,6 +23,8 @@ _SAID = re.compile(
     r"|too many (clients|connections)|remaining connection slots are reserved|database is locked",
     re.IGNORECASE,
 )
+_KNOWN_AND_REFUSED = re.compile(r"authentication failed|access denied|login failed|permission denied", re.IGNORECASE)
+"""Said of one of a host's addresses where others do not listen: a person has to mend it, and tries lock accounts."""
 _HELD = "Could not set lock on file"
 """What DuckDB says of a file that another process writes."""
 
@@ -34,7 +36,8 @@ def is_away(error: BaseException | None) -> bool:
 
 def _is(error: BaseException) -> bool:
     if isinstance(error, DBAPIError):
-        return error.connection_invalidated or bool(_SAID.search(str(error.orig)))
+        said = str(error.orig)
+        return not _KNOWN_AND_REFUSED.search(said) and (error.connection_invalidated or bool(_SAID.search(said)))
     if isinstance(error, duckdb.Error):
         return _HELD in str(error)
     return isinstance(error, _AWAY)

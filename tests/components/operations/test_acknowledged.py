@@ -8,7 +8,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from pipelines.components.operations.news import news
+from pipelines.components.operations.messages import alert, morning
+from pipelines.components.operations.news import Change, news
 from pipelines.components.operations.rendering import accepted, markdown
 from pipelines.components.operations.screen import Watched, read_screen, red_partitions
 from pipelines.components.operations.status import Colour, Screen
@@ -73,6 +74,10 @@ def test_an_acknowledged_day_is_listed_and_hides_nothing(deployment: Deployment)
     (told,) = accepted(screen)
     assert told == f"{FLOOR}: {DAYS[0]}: the plant was sold ({who()}, 2 h ago)"
     assert f"#### Acknowledged\n\n- {told}" in markdown(screen)
+    assert f"acknowledged: {told}" in morning(screen).text
+    message = alert(screen, [Change(FLOOR, Colour.RED, Colour.GREEN)])
+    assert message.title == f"🟢 pipelines: {FLOOR} acknowledged"
+    assert f"acknowledged: {DAYS[0]}" in message.text
     _, before = news({}, screen)
     deployment.export(DAYS[1], higher(50))
     deployment.extract(DAYS[1])

@@ -153,6 +153,17 @@ def test_a_day_whose_table_failed_has_the_run_and_the_reason_of_its_own_extract(
     assert (sync.newest.state, sync.newest.run) == ("missing", monday.result.run_id)
 
 
+def test_a_delivered_day_stays_so_while_history_waits_for_it(deployment: Deployment) -> None:
+    """A queued backfill that takes the newest day along makes it neither late nor missing."""
+    deliver_all(deployment)
+    before = seen(deployment).syncs[1]
+    job = deployment.defs.resolve_job_def(f"{FLOOR}_deliver")
+    tags = dict(zip(RANGE, (DAYS[0], DAYS[-1]), strict=True))
+    deployment.instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED, tags=tags)
+    after = seen(deployment).syncs[1]
+    assert (after.newest.state, after.colour) == (before.newest.state, before.colour) == ("delivered", Colour.GREEN)
+
+
 def test_a_dry_run_takes_no_reason_away(deployment: Deployment) -> None:
     """A look at a failed day is its newest run; why it failed stays what the failing run said."""
     deployment.extract(DAYS[3])

@@ -14,9 +14,11 @@ import duckdb
 import fsspec
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
+from sqlalchemy.exc import OperationalError
 
 from pipelines.delivery.errors import SourceUnavailable, TableError
 from pipelines.tables.sources import read
+from pipelines.tables.sources.away import is_away
 from tests.tables.helpers import table_spec, wanted
 
 HOLDER = """
@@ -53,6 +55,14 @@ def test_a_database_that_answers_no_is_not_away(postgres: Callable[[], str]) -> 
         with pytest.raises(TableError) as caught:
             of_database(there)
         assert type(caught.value) is TableError, there
+
+
+def test_a_password_that_is_wrong_at_one_of_a_hosts_addresses_is_not_away() -> None:
+    """Clients list every address of a host; tries with a wrong password would only lock the account."""
+    refused = 'connection to server at "localhost" (::1), port 5432 failed: Connection refused'
+    wrong = 'connection to server at "localhost" (127.0.0.1), port 5432 failed: FATAL: password authentication failed'
+    assert is_away(OperationalError("select 1", {}, Exception(refused)))
+    assert not is_away(OperationalError("select 1", {}, Exception(f"{refused}\n{wrong}")))
 
 
 def test_a_file_that_another_one_writes_is_held(tmp_path: Path) -> None:
