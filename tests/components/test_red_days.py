@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from pipelines.components.events import SAID_IN
 from tests.components.conftest import Deploy
 from tests.components.deploying import BOARD, DAYS, FLOOR, ROWS, TABLE, Deployment, board, deployed, floor, readings
 
@@ -66,7 +67,8 @@ def test_a_red_day_tells_all_that_a_green_one_does(green: Deployment) -> None:
 def test_a_dry_run_leaves_each_verdict_as_it_was(green: Deployment) -> None:
     """Green days and red ones show what stands about them, with the same reasons, and not that a check was skipped."""
     spoil(green)
-    said = green.deliver(FLOOR, THREE[0], THREE[-1]).facts(FLOOR)
+    told = green.deliver(FLOOR, THREE[0], THREE[-1])
+    said = {day: {**facts, SAID_IN: told.result.run_id} for day, facts in told.facts(FLOOR).items()}
     dry = green.deliver(FLOOR, THREE[0], THREE[-1], dry_run=True)
     assert dry.success
     assert green.verdicts(FLOOR) == {**dict.fromkeys(THREE, {"SUCCEEDED"}), BAD: {"FAILED"}}
