@@ -268,6 +268,9 @@ def test_a_held_sync_sends_again_when_it_is_released(deploy: Deploy) -> None:
         with ledger.engine.begin() as connection:
             release(connection, FLOOR, 2.0)
     assert [job for job, _ in sensor.tick()] == [f"{FLOOR}_deliver"]
+    # The same finding is no news when it is said once more.
+    assert not materialized(deployment, f"{FLOOR}_upserts", FLOOR, day=DAY)["read_back"].passed
+    assert sensor.tick() == []
 
 
 def test_nothing_is_sent_again_that_is_only_reported(deploy: Deploy) -> None:

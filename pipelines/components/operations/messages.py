@@ -42,7 +42,7 @@ def morning(screen: Screen) -> Message:
 def alert(screen: Screen, changes: Sequence[Change], owner: str = "") -> Message:
     """What changed since it was last told. `owner`: who answers for the deployment as a whole."""
     colour = max((one.colour for one in changes), key=lambda colour: colour.rank)
-    names = ", ".join(one.about for one in changes)
+    names = [one.about for one in changes]
     by_name = {status.sync: status for status in screen.syncs}
     told = [
         _of_deployment(screen, one, owner) if one.about == DEPLOYMENT else _of_sync(screen, by_name[one.about], one)
@@ -50,9 +50,9 @@ def alert(screen: Screen, changes: Sequence[Change], owner: str = "") -> Message
     ]
     verb = f"{colour}"
     if all(one.recovered for one in changes):
-        named_ones = [by_name[one.about] for one in changes if one.about in by_name]
-        verb = "acknowledged" if any(one.acknowledged for one in named_ones) else "recovered"
-    return Message(f"{DOTS[colour]} pipelines: {names} {verb}", told)
+        put_up_with = any(status.acknowledged for name, status in by_name.items() if name in {*names})
+        verb = "acknowledged" if put_up_with else "recovered"
+    return Message(f"{DOTS[colour]} pipelines: {', '.join(names)} {verb}", told)
 
 
 def _of_sync(screen: Screen, status: SyncStatus, change: Change) -> str:
