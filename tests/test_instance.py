@@ -134,10 +134,12 @@ def test_a_range_is_stored_whole_on_both_databases(
         deployment.export(day)
     assert deployment.extract(DAYS[0], DAYS[1]).success
     assert deployment.statuses(TABLE) == dict.fromkeys(DAYS[:2], "MATERIALIZED")
+    key, log = dg.AssetKey(TABLE), instance.event_log_storage
+    numbers = log.get_latest_storage_id_by_partition(key, dg.DagsterEventType.ASSET_MATERIALIZATION)
+    assert instance.get_asset_records([key])[0].asset_entry.last_materialization_storage_id == numbers[DAYS[1]]
     assert not deployment.extract(DAYS[1], DAYS[3]).success
     good = dict.fromkeys((DAYS[0], DAYS[1], DAYS[3]), "MATERIALIZED")
     assert deployment.statuses(TABLE) == {**good, DAYS[2]: "FAILED"}
-    key = dg.AssetKey(TABLE)
     for partition in good:
         (found,) = instance.fetch_materializations(dg.AssetRecordsFilter(key, asset_partitions=[partition]), 1).records
         made = found.asset_materialization
@@ -147,9 +149,7 @@ def test_a_range_is_stored_whole_on_both_databases(
     newest = instance.get_asset_records([key])[0].asset_entry.last_materialization_record
     assert newest is not None
     assert newest.partition_key == DAYS[3]
-    planned = instance.event_log_storage.get_latest_storage_id_by_partition(
-        key, dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED
-    )
+    planned = log.get_latest_storage_id_by_partition(key, dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED)
     assert set(planned) == set(DAYS)
     for sync in (BOARD, FLOOR):
         told = deployment.deliver(sync, DAYS[0], DAYS[1])
